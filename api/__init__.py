@@ -1,0 +1,1 @@
+"""Flask: requests in, JSON out. Knows HTTP; the domain lives in `models`."""

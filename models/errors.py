@@ -1,0 +1,53 @@
+"""Everything that can go wrong in the core, as types.
+
+The core raises these; the edges decide what they mean there: `api/errors.py` gives them HTTP statuses,
+`ebbtide.py` an exit code. Each message is one sentence a person can act on.
+"""
+
+
+class EbbtideError(Exception):
+    """Anything the product refuses on purpose. Its text is fit to show to a user."""
+
+
+class ContractError(EbbtideError):
+    """Data that breaks the contract as a whole: a missing table or required column, an unreadable file."""
+
+
+class NaiveTime(ContractError):
+    """A time without an offset where no source time zone was declared."""
+
+
+class UnknownAccount(EbbtideError):
+    """An account id nobody has described to us."""
+
+
+class UnknownList(EbbtideError):
+    """A risk list that was never published here, or a cursor that does not belong to one."""
+
+
+class NotScored(EbbtideError):
+    """The account exists but has no score (ended, a test account, or never scored yet)."""
+
+
+class LeakageError(EbbtideError):
+    """Training would have seen the future; nothing was fitted."""
+
+
+class TooFewLabels(EbbtideError):
+    """The history holds fewer labelled exits than the requested step needs."""
+
+
+class ArtefactError(EbbtideError):
+    """An artefact that is missing, damaged, unsafe or does not fit this version of the product."""
+
+
+class UnsafeArtefact(ArtefactError):
+    """An artefact whose hashes do not match or whose pickle asks for more than plain values."""
+
+
+class FeatureMismatch(ArtefactError):
+    """The artefact was fitted on other feature definitions than this code computes."""
+
+
+class SettingsError(EbbtideError):
+    """A setting that cannot be understood; the service refuses to start."""

@@ -1,0 +1,1 @@
+"""Offline: history -> labelled snapshots -> fit -> calibrate -> evaluate -> artefact."""
