@@ -1,0 +1,265 @@
+"""Everything known about accounts, with both clocks, and the only door to the past.
+
+*Happened-at* is a column's own time; *known-at* is `recorded_at`, or the happened-at plus the source's
+`delay` where nobody wrote it down. A question asked as of t may use a value only if it happened before t
+and was known by t:
+
+    a ticket opened 1 February, resolved and reopened in March, asked as of 15 February
+    -> the row is there, `resolved_at`, `reopened_at`, `reopens`, `outcome` are not.
+
+`known_at(t)` answers with a whole history; `rows_known` and `values_known` are the same rules as Polars
+expressions whose `at` may differ from row to row, which is how features are computed for thousands of
+moments in one pass.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import reduce
+
+import polars as pl
+
+from models.accounts import ACCOUNTS, CONTRACTS, MEASURES, OUTREACH
+from models.clock import INSTANT
+from models.columns import Table
+from models.errors import ContractError
+from models.interactions import INTERACTIONS
+from models.surveys import SURVEYS
+
+TABLES: dict[str, Table] = {
+    table.name: table for table in (ACCOUNTS, INTERACTIONS, SURVEYS, CONTRACTS, OUTREACH, MEASURES)
+}
+
+#: Outcomes that close a contact even where nobody wrote down when.
+CLOSING = ("resolved", "unresolved", "auto_closed", "abandoned")
+
+
+@dataclass(frozen=True)
+class History:
+    """Typed frames of the six contract tables; build one with `from_frames`.
+
+    `observed_from` says since when a table's source has been watched (table name -> instant). Where it is not
+    given, it is the earliest visible row of the whole table, so a caller who holds one account of many must
+    pass the portfolio's.
+    """
+
+    accounts: pl.DataFrame
+    interactions: pl.DataFrame
+    surveys: pl.DataFrame
+    contracts: pl.DataFrame
+    outreach: pl.DataFrame
+    measures: pl.DataFrame
+    delay: timedelta = timedelta(0)
+    observed_from: Mapping[str, datetime] | None = field(default=None)
+
+    @classmethod
+    def from_frames(
+        cls,
+        tables: Mapping[str, pl.DataFrame],
+        delay: timedelta = timedelta(0),
+        observed_from: Mapping[str, datetime] | None = None,
+    ) -> "History":
+        """Build a history from contract frames; absent tables are empty, absent columns unknown.
+
+        Rows are deduplicated by their key: the newest `updated_at` wins and the earliest `recorded_at` stays.
+        Raises `ContractError` for an unknown table, a missing required column, or a row without a required value.
+        """
+        unknown = sorted(set(tables) - set(TABLES))
+        if unknown:
+            raise ContractError(
+                f"No table of the contract is called {unknown[0]!r}; the tables are {', '.join(TABLES)}."
+            )
+        frames = {name: conform(table, tables.get(name), delay) for name, table in TABLES.items()}
+        return cls(**frames, delay=delay, observed_from=observed_from)
+
+    def frame(self, name: str) -> pl.DataFrame:
+        """The frame of one contract table by its name."""
+        frame: pl.DataFrame = getattr(self, name)
+        return frame
+
+    def known_at(self, at: datetime) -> "History":
+        """The history as it was known at `at`: later rows are gone, later values are unknown."""
+        moment = pl.lit(at, INSTANT)
+        frames = {
+            name: self.frame(name)
+            .filter(rows_known(table, moment, self.delay))
+            .with_columns(**values_known(name, moment, self.delay))
+            for name, table in TABLES.items()
+        }
+        return History(**frames, delay=self.delay, observed_from=self.observed_from)
+
+    def orphans(self) -> pl.DataFrame:
+        """Accounts that rows refer to and nobody has described: account_id, table, rows."""
+        counts = [
+            self.frame(name)
+            .join(self.accounts, on="account_id", how="anti")
+            .group_by("account_id")
+            .agg(pl.lit(name).alias("table"), pl.len().alias("rows"))
+            for name in TABLES
+            if name != "accounts"
+        ]
+        return pl.concat(counts).sort("account_id", "table")
+
+    def of(self, account_ids: list[str]) -> "History":
+        """The part of the history about these accounts, with the whole portfolio's `observed_from`."""
+        wanted = pl.DataFrame({"account_id": account_ids}, schema={"account_id": pl.String})
+        frames = {name: self.frame(name).join(wanted, on="account_id", how="semi") for name in TABLES}
+        return History(**frames, delay=self.delay, observed_from=self.observed_from)
+
+    def last_event(self) -> datetime | None:
+        """The latest instant at which anything happened or became known; None for an empty history."""
+        latest = [
+            self.frame(name).select(pl.max_horizontal(pl.col(c).max() for c in columns)).item()
+            for name, columns in _EVENT_TIMES.items()
+        ]
+        return max((moment for moment in latest if moment is not None), default=None)
+
+
+_EVENT_TIMES: dict[str, tuple[str, ...]] = {
+    "accounts": ("started_at", "onboarded_at", "notice_at", "ended_at"),
+    "interactions": ("opened_at", "first_response_at", "resolved_at", "recorded_at"),
+    "surveys": ("sent_at", "responded_at", "recorded_at"),
+    "contracts": ("recorded_at",),
+    "outreach": ("at", "engaged_at", "recorded_at"),
+    "measures": ("at", "recorded_at"),
+}
+
+
+def happened_at(table: Table) -> pl.Expr:
+    """When a row of the table came to be."""
+    return pl.coalesce(*table.happened)
+
+
+def rows_known(table: Table, at: pl.Expr, delay: timedelta) -> pl.Expr:
+    """Whether a row had happened before `at` and was known by then. An account without a start has always been."""
+    known = (
+        pl.col("recorded_at") if table is ACCOUNTS else pl.coalesce("recorded_at", happened_at(table) + delay)
+    )
+    condition = (happened_at(table) < at) & (known <= at)
+    return condition.fill_null(value=True) if table is ACCOUNTS else condition
+
+
+def value_known(column: str | pl.Expr, at: pl.Expr, delay: timedelta) -> pl.Expr:
+    """Whether the value of a time column had happened before `at` and was known by then (unknown: false)."""
+    when = pl.col(column) if isinstance(column, str) else column
+    return ((when < at) & (when + delay <= at)).fill_null(value=False)
+
+
+def closed_at() -> pl.Expr:
+    """When a contact was closed: its last resolution, else, if it has an outcome, its last change (or its opening)."""
+    closed = pl.col("outcome").is_in(CLOSING) | pl.col("abandoned").fill_null(value=False)
+    return pl.coalesce("resolved_at", pl.when(closed).then(pl.coalesce("updated_at", "opened_at")))
+
+
+def totals_at() -> pl.Expr:
+    """From when a contact's totals count: once it is closed or, while it is open, from its last change."""
+    open_again = (pl.col("reopened_at") > pl.col("resolved_at")).fill_null(value=False)
+    return pl.when(open_again).then(pl.col("updated_at")).otherwise(pl.coalesce(closed_at(), "updated_at"))
+
+
+_TOTALS = ("reopens", "transfers", "customer_replies", "wait_seconds", "handle_seconds", "abandoned")
+
+
+def values_known(table: str, at: pl.Expr, delay: timedelta) -> dict[str, pl.Expr]:
+    """Column -> masked column for every value that may lie after `at` although its row does not."""
+
+    def kept(condition: pl.Expr, *columns: str) -> dict[str, pl.Expr]:
+        return {column: pl.when(condition).then(pl.col(column)) for column in columns}
+
+    def own_time(*columns: str) -> dict[str, pl.Expr]:
+        return reduce(lambda d, c: d | kept(value_known(c, at, delay), c), columns, {})
+
+    if table == "accounts":
+        ended = value_known("ended_at", at, delay)
+        return own_time("onboarded_at", "notice_at") | kept(ended, "ended_at", "end_reason")
+    if table == "interactions":
+        return (
+            own_time("first_response_at", "resolved_at", "reopened_at", "updated_at")
+            | kept(value_known("escalated_at", at, delay), "escalated_at", "escalation")
+            | kept(value_known(closed_at(), at, delay), "outcome")
+            | kept(value_known(totals_at(), at, delay), *_TOTALS)
+        )
+    if table == "surveys":
+        return kept(value_known("responded_at", at, delay), "responded_at", "score", "comment")
+    if table == "outreach":
+        # What came of an outreach is known once the customer reacted, or once the wait for it is over.
+        answered = value_known(
+            pl.coalesce("engaged_at", pl.col("at") + timedelta(days=ENGAGE_DAYS)), at, delay
+        )
+        return own_time("engaged_at") | kept(answered, "outcome")
+    return {}
+
+
+#: Days a customer has to react to an outreach before it counts as unanswered.
+ENGAGE_DAYS = 14
+
+
+def conform(table: Table, frame: pl.DataFrame | None, delay: timedelta) -> pl.DataFrame:
+    """The frame in contract schema: columns in order, types cast, defaults of the contract filled, keys unique."""
+    if frame is None:
+        return table.empty()
+    _refuse_missing(table, frame)
+    typed = frame.select(
+        pl.col(name).cast(dtype) if name in frame.columns else pl.lit(None, dtype).alias(name)
+        for name, dtype in table.schema.items()
+    )
+    _refuse_empty(table, typed)
+    known = pl.coalesce("recorded_at", happened_at(table) + delay)
+    typed = typed.with_columns(known.alias("recorded_at"), **_defaults(table.name))
+    return _unique(table, typed)
+
+
+def _refuse_missing(table: Table, frame: pl.DataFrame) -> None:
+    missing = [
+        column.name for column in table.columns if column.required and column.name not in frame.columns
+    ]
+    if missing:
+        raise ContractError(f"Table {table.name} lacks the required column {missing[0]!r}.")
+
+
+def _refuse_empty(table: Table, frame: pl.DataFrame) -> None:
+    required = [column.name for column in table.columns if column.required]
+    empty = frame.select(pl.col(required).null_count()).row(0) if frame.height else (0,)
+    if any(empty):
+        name = next(name for name, count in zip(required, empty, strict=True) if count)
+        raise ContractError(
+            f"Table {table.name} has {max(empty)} rows without {name!r}, which every row needs."
+        )
+    if table is SURVEYS and frame.filter(happened_at(table).is_null()).height:
+        raise ContractError("Table surveys has rows with neither 'sent_at' nor 'responded_at'.")
+
+
+def _defaults(table: str) -> dict[str, pl.Expr]:
+    """What an unknown value means where the contract says so."""
+    if table == "accounts":
+        return {
+            "segment": pl.col("segment").fill_null("unknown"),
+            "is_test": pl.col("is_test").fill_null(value=False),
+            "end_reason": pl.when(pl.col("ended_at").is_not_null()).then(
+                pl.col("end_reason").fill_null("voluntary")
+            ),
+        }
+    if table == "interactions":
+        return {
+            "direction": pl.col("direction").fill_null("inbound"),
+            "escalation": pl.when(pl.col("escalated_at").is_not_null()).then(
+                pl.col("escalation").fill_null("functional")
+            ),
+        }
+    return {}
+
+
+def _unique(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """One row per key: the newest version, with the earliest arrival; ties broken by content, not by row order."""
+    keys = list(table.key)
+    repeated = frame.select(pl.struct(keys).is_duplicated()).to_series()
+    if not repeated.any():
+        return frame
+    newest = ["updated_at"] if "updated_at" in frame.columns else []
+    rest = [name for name in frame.columns if name not in (*keys, *newest)]
+    versions = frame.filter(repeated).sort([*keys, *newest, *rest], nulls_last=False)
+    first = pl.col("recorded_at").min().over(keys)
+    versions = versions.with_columns(first.alias("recorded_at")).unique(
+        keys, keep="last", maintain_order=True
+    )
+    return pl.concat([frame.filter(~repeated), versions])
