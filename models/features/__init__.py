@@ -1,0 +1,18 @@
+"""What we measure about an account, declared as data and computed in one way."""
+
+from models.features.baselines import DEFAULT, Baselines
+from models.features.catalogue import FEATURES
+from models.features.compute import compute, measure
+from models.features.feature import COMPONENTS, Basis, Feature, FeatureSet
+
+__all__ = [
+    "COMPONENTS",
+    "DEFAULT",
+    "FEATURES",
+    "Baselines",
+    "Basis",
+    "Feature",
+    "FeatureSet",
+    "compute",
+    "measure",
+]
