@@ -128,7 +128,7 @@ def exits(history: History, cutoff: datetime, params: LabelParams = DEFAULTS) ->
                 `silent`; `pending` for a spell without revenue that is not long enough yet
     subtype     of a silent exit one of SUBTYPES, else null
     """
-    watched = observed_since(history)
+    watched = observed_since(history, cutoff)
     terms = only(history, "accounts", "contracts").known_at(cutoff)
     decided = _decisions(terms, cutoff, params)
     known = _with_ids(history, decided).known_at(cutoff)
@@ -334,9 +334,7 @@ def look_back_curve(
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _silent_share(
-    history: History, cutoff: datetime, params: LabelParams
-) -> tuple[int, int, int, float | None]:
+def _silent_share(history: History, cutoff: datetime, params: LabelParams) -> tuple[int, int, int, float | None]:
     cause = exits(history, cutoff, params).get_column("cause")
     silent, vocal = int((cause == "silent").sum()), int((cause == "vocal").sum())
     share = silent / (silent + vocal) if silent + vocal else None

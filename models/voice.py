@@ -4,8 +4,9 @@ from datetime import datetime
 
 import polars as pl
 
+from models.clock import INSTANT
 from models.columns import Table
-from models.history import TABLES, History, happened_at
+from models.history import TABLES, History, happened_at, rows_known
 from models.surveys import INSTRUMENTS
 
 
@@ -48,23 +49,24 @@ def _low_answer() -> pl.Expr:
     return (share.is_finite() & (share <= usual(2) + 1e-9)).fill_null(value=False)
 
 
-def observed_since(history: History) -> datetime | None:
-    """Since when every voice channel has been watched; None when there is not a single interaction.
+def observed_since(history: History, at: datetime) -> datetime | None:
+    """Since when every voice channel has been watched, as known at `at`; None without a single interaction.
 
     The first interaction of any account and, where the history has surveys at all, the first survey: before
     the survey programme ran, silence cannot be told from not having been asked.
     """
-    contacts = source_start(history, TABLES["interactions"])
-    surveys = source_start(history, TABLES["surveys"])
+    contacts = source_start(history, TABLES["interactions"], at)
+    surveys = source_start(history, TABLES["surveys"], at)
     if contacts is None:
         return None
     return max(contacts, surveys) if surveys else contacts
 
 
-def source_start(history: History, table: Table) -> datetime | None:
-    """Since when a table's source has been watched: as declared, else its first row; None without any."""
+def source_start(history: History, table: Table, at: datetime) -> datetime | None:
+    """Since when a table's source has been watched: as declared, else its first row known at `at`."""
     declared = (history.observed_from or {}).get(table.name)
     if declared is not None:
         return declared
-    first: datetime | None = history.frame(table.name).select(happened_at(table).min()).item()
+    known = history.frame(table.name).filter(rows_known(table, pl.lit(at, INSTANT), history.delay))
+    first: datetime | None = known.select(happened_at(table).min()).item()
     return first

@@ -38,7 +38,7 @@ def moments(
     """
     if every_days < 1:
         raise SettingsError(f"every_days is {every_days}; it must be at least 1.")
-    first = source_start(history, TABLES["interactions"])
+    first = source_start(history, TABLES["interactions"], cutoff)
     if first is None:
         raise ContractError("The history has no interactions, so there is nothing to learn about service.")
     earliest, last = first + timedelta(days=params.look_back_days), cutoff - params.settled
