@@ -1,7 +1,5 @@
 """Facts about the account itself: its age, its terms as of each question, and how long it has been watched."""
 
-from datetime import datetime
-
 import numpy as np
 import polars as pl
 

@@ -4,7 +4,6 @@ questions (account, as_of) -> visible rows (`expand`) -> facts (`contacts`, `ans
 -> features (the lists by theme), with what is usual in the segment (`baselines`) as an argument.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 
@@ -17,7 +16,8 @@ from models.features import accounts as account
 from models.features import answers, contacts
 from models.features.baselines import DEFAULT, Baselines, from_facts, overall_columns
 from models.features.catalogue import FEATURES
-from models.features.expand import DAY_US, REACH_DAYS, Ints, chunks, coded, instant, microseconds
+from models.features.expand import DAY_US, REACH_DAYS, Ints, chunks, instant
+from models.features.quoted import QUOTED
 from models.history import History
 
 #: Facts whose absence means none.
@@ -197,18 +197,11 @@ def _features(facts: pl.DataFrame, baselines: Baselines) -> pl.DataFrame:
         pl.lit(baselines.tracks_answers).alias("tracks_answers"),
         pl.lit(baselines.tracks_onboarding).alias("tracks_onboarding"),
     )
-    values: Mapping[str, pl.Expr] = {feature.name: feature.value for feature in FEATURES}
-    names = [name for name in FEATURES.names if name != "segment"]
-    kept = [name for name in facts.columns if name not in (*_INTERNAL, *FEATURES.names)]
+    kept = [name for name in facts.columns if name not in (*_INTERNAL, *FEATURES.names, "account_id", "as_of")]
     return (
-        wide.select(
-            "account_id",
-            "as_of",
-            *(values[name].alias(name) for name in FEATURES.names),
-            *(pl.col(name) for name in kept if name not in ("account_id", "as_of")),
-        )
-        if names
-        else wide
+        wide.with_columns(**{feature.name: feature.value for feature in FEATURES})
+        .with_columns(**QUOTED)
+        .select("account_id", "as_of", *FEATURES.names, *QUOTED, *kept)
     )
 
 

@@ -92,7 +92,7 @@ RESOLUTION: list[Feature] = [
         ),
         basis=Basis("line", (0.5, 3.0)),
         sentence="time to resolution varied {variability:.1f}-fold around its middle in a year",
-        usual="usual is {:ratio}-fold",
+        usual="usual is {:ratio}",
     ),
     Feature(
         name="escalations_90d",
