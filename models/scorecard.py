@@ -122,7 +122,8 @@ class Scorecard:
         stacked[1:] = contributions
         # A running sum keeps the order of the terms; `sum` regroups them when there is a single row.
         np.add.accumulate(stacked, axis=0, out=stacked)
-        return stacked[-1]
+        total: Floats = stacked[-1]
+        return total
 
     def spread(self, columns: Columns) -> Floats | None:
         """(n, K) log-odds under each of the K refits, or None when the scorecard carries none."""
