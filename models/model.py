@@ -1,0 +1,110 @@
+"""The churn model: two scorecards and everything that was frozen with them.
+
+What is saved is what is served: tables, numbers and names. The feature definitions it was fitted on are
+remembered by their fingerprints, so that code which would compute something else is noticed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from models.errors import ArtefactError
+from models.features import FEATURES, Baselines
+from models.health import HealthParams, check_reference
+from models.labels import LabelParams
+from models.scorecard import Columns, Scorecard
+
+#: The key of `usual` that serves segments nobody has seen.
+OVERALL = ""
+COMPONENT_OF: dict[str, str] = {feature.name: feature.component for feature in FEATURES}
+
+
+@dataclass(frozen=True)
+class ChurnModel:
+    """Two scorecards (`churn`: any voluntary exit, drives health; `silent`: drives the list), the reference risk and
+    bands, the label's parameters, what is usual (for features: `baselines`; for sentences: `usual`, segment -> feature
+    -> mean), and how it came to be (`status`, in words; `phase`, P0 to P2)."""
+
+    churn: Scorecard
+    silent: Scorecard
+    health: HealthParams
+    label: LabelParams
+    baselines: Baselines
+    usual: Mapping[str, Mapping[str, float]]
+    status: str
+    phase: str
+    fingerprints: Mapping[str, str]
+    model_id: str = ""
+
+    def __post_init__(self) -> None:
+        check_reference(self.churn.base, self.health)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Dicts, lists, texts, numbers and arrays only."""
+        return {
+            "churn": self.churn.to_plain(),
+            "silent": self.silent.to_plain(),
+            "health": self.health.to_plain(),
+            "label": asdict(self.label),
+            "baselines": self.baselines.to_plain(),
+            "usual": {segment: dict(values) for segment, values in self.usual.items()},
+            "status": self.status,
+            "phase": self.phase,
+            "fingerprints": dict(self.fingerprints),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], model_id: str) -> "ChurnModel":
+        """The inverse of `to_plain`. Raises `ArtefactError` for anything else."""
+        try:
+            return cls(
+                churn=Scorecard.from_plain(plain["churn"]),
+                silent=Scorecard.from_plain(plain["silent"]),
+                health=HealthParams.from_plain(plain["health"]),
+                label=LabelParams(**plain["label"]),
+                baselines=Baselines.from_plain(plain["baselines"]),
+                usual=plain["usual"],
+                status=plain["status"],
+                phase=plain["phase"],
+                fingerprints=plain["fingerprints"],
+                model_id=model_id,
+            )
+        except (KeyError, TypeError) as error:
+            raise ArtefactError(f"Artefact {model_id} does not hold a churn model: {error}.") from None
+
+    def usual_in(self, segment: str | None) -> Mapping[str, float]:
+        """What is usual in a segment, or overall for one never seen."""
+        return self.usual.get(segment or OVERALL, self.usual[OVERALL])
+
+
+def columns(features: pl.DataFrame) -> Columns:
+    """A frame of features as the arrays a scorecard reads: float64 with NaN, or texts with None, for missing."""
+    found: dict[str, Any] = {}
+    for feature in FEATURES:
+        values = features[feature.name]
+        if feature.categorical:
+            found[feature.name] = np.array(values.to_list(), dtype=object)
+        else:
+            found[feature.name] = values.cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return found
+
+
+def usual_values(features: pl.DataFrame) -> dict[str, dict[str, float]]:
+    """Segment -> numeric feature -> mean of the known values, cut to the feature's outer knots; `OVERALL` for all."""
+    numeric = [feature for feature in FEATURES if not feature.categorical]
+    means = [
+        _cut(pl.col(f.name), f.basis.knots if f.basis.kind == "line" else ()).mean().alias(f.name) for f in numeric
+    ]
+    rows = {OVERALL: features.select(means).row(0, named=True)}
+    for (segment,), part in features.group_by("segment"):
+        rows[str(segment)] = part.select(means).row(0, named=True)
+    return {
+        segment: {name: value for name, value in rows[segment].items() if value is not None} for segment in sorted(rows)
+    }
+
+
+def _cut(value: pl.Expr, knots: tuple[float, ...]) -> pl.Expr:
+    return value.clip(knots[0], knots[-1]) if knots else value
