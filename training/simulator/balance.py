@@ -19,21 +19,21 @@ def counterweight(world: World) -> Floats:
 
 
 def _expected_shift(world: World, segment: Segment) -> float:
-    contacts = segment.contacts * np.exp(world.contact_spread**2 / 2)
     per_contact = segment.how_to * world.shift_how_to + (1 - segment.how_to) * _per_failure(world)
     recovered = world.irritant_voice * world.recovery * world.shift_recovered
-    return float(contacts * per_contact + segment.irritants * (world.shift_irritant + recovered))
+    return float(segment.contacts * per_contact + segment.irritants * (world.shift_irritant + recovered))
 
 
 def _per_failure(world: World) -> float:
     fcr = _mean_logistic(np.log(world.fcr / (1 - world.fcr)), world.fcr_spread)
     voice = _mean_logistic(world.voice, world.voice_spread)
     second = world.repeat * world.repeat_again
+    complaints = voice + second * voice * (1 - voice)
     quiet = 1 - world.repeat + second * world.quiet_after_second
     serious = (
         (world.repeat + second) * world.shift_repeat
         + quiet * world.shift_quiet
-        + voice * world.recovery * world.shift_recovered
+        + complaints * world.recovery * world.shift_recovered
     )
     return fcr * world.shift_fixed + world.transfer * world.shift_transfer + (1 - fcr) * serious
 

@@ -283,9 +283,7 @@ def voices_of(contacts: Contacts, csat: Answers, nps: Answers) -> Voices:
     )
 
 
-def voices_in(
-    issues: Issues, invitations: Invitations, calendar: Calendar, rng: np.random.Generator
-) -> Voices:
+def voices_in(issues: Issues, invitations: Invitations, calendar: Calendar, rng: np.random.Generator) -> Voices:
     """Only the voice of a week, without building the contacts that carried none."""
     speaks = (
         issues.complaint

@@ -147,7 +147,7 @@ def _interactions(record: Record, ended: Floats, until: Floats) -> pl.DataFrame:
     has_escalation = np.where(np.isnan(escalated), -1, rows.escalation == DEMANDED)
     closed = status.outcome >= 0
     waited = LIVE[rows.channel] & (rows.opened + rows.wait < horizon)
-    sla = np.array([s.sla_minutes for s in record.world.segments])
+    sla = np.array([s.sla_minutes for s in record.world.segments], dtype=np.float64)
     sla = sla[record.traits.segment[rows.account]]
     opened = moments(rows.opened, start)
     return pl.DataFrame(
@@ -213,9 +213,7 @@ def _surveys(record: Record, until: Floats) -> pl.DataFrame:
         {
             "survey_id": _ids("S", number, 7),
             "account_id": account_ids(rows.account),
-            "interaction_id": pl.select(
-                pl.when(pl.Series(csat)).then(_ids("I", rows.contact, 7))
-            ).to_series(),
+            "interaction_id": pl.select(pl.when(pl.Series(csat)).then(_ids("I", rows.contact, 7))).to_series(),
             "contact_id": _people(record, rows.account, rows.person),
             "instrument": np.where(csat, "csat", "nps"),
             "scale_min": np.where(csat, 1.0, 0.0),

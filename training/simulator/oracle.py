@@ -27,9 +27,7 @@ ROWS_AT_ONCE = 50_000
 STREAM = 3
 
 
-def oracle(
-    simulated: Simulated, horizon_days: int = 90, blackout_days: int = 14, futures: int = 200
-) -> pl.DataFrame:
+def oracle(simulated: Simulated, horizon_days: int = 90, blackout_days: int = 14, futures: int = 200) -> pl.DataFrame:
     """Probabilities at ``simulated.end`` for each account active then.
 
     ``p_churn`` is voluntary and the sum of ``p_silent`` and ``p_vocal``; ``p_involuntary`` is the
@@ -80,9 +78,7 @@ def _chunk(
     return np.asarray(counted / at_risk, dtype=np.float64)
 
 
-def _live_on(
-    simulated: Simulated, path: Ints, until: float, rng: np.random.Generator
-) -> tuple[State, Voices]:
+def _live_on(simulated: Simulated, path: Ints, until: float, rng: np.random.Generator) -> tuple[State, Voices]:
     """Advance every path until the horizon has passed; keep who left and who spoke."""
     world, calendar = simulated.world, Calendar(simulated.start)
     group = group_of(world, calendar, take(simulated.hidden.traits, path))

@@ -40,7 +40,7 @@ def draw_traits(world: World, calendar: Calendar, start_week: Ints, rng: np.rand
         mrr=np.round(median * np.exp(world.mrr_spread * rng.normal(size=rows)), 2),
         started=start_week * WEEK + calendar.seconds_of_week(rng, rows),
         start_week=start_week,
-        contact_rate=rate * np.exp(world.contact_spread * rng.normal(size=rows)),
+        contact_rate=rate * np.exp(world.contact_spread * rng.normal(size=rows) - world.contact_spread**2 / 2),
         irritant_rate=np.array([s.irritants for s in world.segments])[segment],
         frailty=world.frailty_spread * rng.normal(size=rows),
         fcr=logistic(fcr_logit),

@@ -116,9 +116,7 @@ def fresh(world: World, traits: Traits) -> State:
     )
 
 
-def advance(
-    group: Group, state: State, week: int, rng: np.random.Generator
-) -> tuple[State, Issues, Invitations]:
+def advance(group: Group, state: State, week: int, rng: np.random.Generator) -> tuple[State, Issues, Invitations]:
     """The state after this week, and what happened in it."""
     begun = _begin(group, state, week, rng)
     contacts = _contacts(group, state, begun, rng)
@@ -161,7 +159,8 @@ def _contacts(group: Group, state: State, week: _Week, rng: np.random.Generator)
     first = serious & chance(rng, again, rows)
     second = first & chance(rng, world.repeat_again, rows)
     quiet = (serious & ~first) | (second & chance(rng, world.quiet_after_second, rows))
-    complaint = serious & chance(rng, _voice(world, traits, state)[account], rows)
+    voice = _voice(world, traits, state)[account]
+    complaint = (serious & chance(rng, voice, rows)) | (second & chance(rng, voice, rows))
     recovered = complaint & chance(rng, world.recovery, rows)
     transferred = ~question & chance(rng, world.transfer, rows)
     repeats = first.astype(np.int64) + second
@@ -202,7 +201,7 @@ def _voice(world: World, traits: Traits, state: State) -> Floats:
 
 def _irritations(world: World, week: _Week, rng: np.random.Generator) -> Issues:
     """The few hidden annoyances that reach us, each as a complaint of its own."""
-    counts = rng.binomial(week.annoyances, world.irritant_voice * week.fade)
+    counts = rng.binomial(week.annoyances, world.irritant_voice)
     account = np.repeat(np.arange(len(counts)), counts)
     rows = len(account)
     recovered = chance(rng, world.recovery, rows)
@@ -267,9 +266,7 @@ def _survey_accounts(group: Group, state: State, week: _Week, rng: np.random.Gen
     rows = len(account)
     willing = logistic(world.nps_answer + week.answering[account]) * week.fade[account]
     feeling = (
-        world.nps_mean
-        + world.nps_satisfaction * state.satisfaction[account]
-        + world.nps_noise * rng.normal(size=rows)
+        world.nps_mean + world.nps_satisfaction * state.satisfaction[account] + world.nps_noise * rng.normal(size=rows)
     )
     score = np.clip(np.rint(feeling), 0, 10).astype(np.int64)
     nps = np.where(chance(rng, willing, rows), score, UNANSWERED)

@@ -10,7 +10,15 @@ same people, contracts and service desk; what differs is how much service matter
 * ``strong``: about twice as much. Conclusions should hold in both.
 
 The numbers were set by hand to published marginals, not fitted to data: signs and orders of
-magnitude are usable, third decimals are not.
+magnitude are usable, third decimals are not. Where a published description leaves a choice open, the
+one closest to the marginals was taken:
+
+* Contact rates spread with mean one, so that a base has .35 contacts per account and week.
+* Each failure of one issue, the repeat's too, is a chance to complain: 9 complaints per 100 failures.
+* Half of the escalations of a first contact are demanded by the customer (the rest is routing), and
+  nearly all of a repeat's; only the demanded ones are voice. With these shares 74 % of voluntary exits
+  are silent. The published 69 % is reached only if all escalations count as demanded.
+* The decision to leave fades contacts and answers, not the rare complaint about an irritant.
 """
 
 from dataclasses import dataclass, replace
@@ -41,7 +49,7 @@ class World:
 
     # Traits an account keeps for life.
     mrr_spread: float = 0.6
-    contact_spread: float = 0.5
+    contact_spread: float = 0.5  # lognormal with mean one
     frailty_spread: float = 0.45
     fcr: float = 0.72  # first-contact resolution, at the median account
     fcr_spread: float = 0.35
@@ -68,8 +76,8 @@ class World:
     quiet_after_second: float = 0.35
     escalation: float = 0.05  # per failure, on its first contact
     escalation_repeat: float = 0.12  # per repeat
-    demanded: float = 0.10  # share of first-contact escalations the customer asked for
-    demanded_repeat: float = 0.70
+    demanded: float = 0.50  # share of first-contact escalations the customer asked for
+    demanded_repeat: float = 0.95
     transfer: float = 0.12  # per failure, on its first contact
 
     # What an experience does to satisfaction.
