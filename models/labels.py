@@ -128,12 +128,7 @@ def exits(history: History, cutoff: datetime, params: LabelParams = DEFAULTS) ->
                 `silent`; `pending` for a spell without revenue that is not long enough yet
     subtype     of a silent exit one of SUBTYPES, else null
     """
-    watched = observed_since(history, cutoff)
-    terms = only(history, "accounts", "contracts").known_at(cutoff)
-    decided = _decisions(terms, cutoff, params)
-    known = _with_ids(history, decided).known_at(cutoff)
-    observed = pl.max_horizontal("started_at", pl.lit(watched, INSTANT))
-    decided = decided.with_columns(observed=observed if watched else pl.lit(None, INSTANT))
+    decided, known = _decided(history, cutoff, params)
     decided = _with_voice(decided, known, params).pipe(_with_contacts, known, params)
     return (
         decided.with_columns(cause=_cause(params))
@@ -143,14 +138,20 @@ def exits(history: History, cutoff: datetime, params: LabelParams = DEFAULTS) ->
     )
 
 
+def _decided(history: History, cutoff: datetime, params: LabelParams) -> tuple[pl.DataFrame, History]:
+    """The decisions, with `observed` (since when the account's voice was watched), and what is known of them."""
+    decided = _decisions(only(history, "accounts", "contracts").known_at(cutoff), cutoff, params)
+    members = decided.get_column("account_id").unique().to_list()
+    known = only(history, "interactions", "surveys").of(members).known_at(cutoff)
+    watched = observed_since(history, cutoff)
+    observed = pl.max_horizontal("started_at", pl.lit(watched, INSTANT))
+    return decided.with_columns(observed=observed if watched else pl.lit(None, INSTANT)), known
+
+
 def only(history: History, *names: str) -> History:
     """The history with these tables and no others."""
     frames = {n: history.frame(n) if n in names else table.empty() for n, table in TABLES.items()}
     return History(**frames, delay=history.delay, observed_from=history.observed_from)
-
-
-def _with_ids(history: History, decided: pl.DataFrame) -> History:
-    return only(history, "interactions", "surveys").of(decided.get_column("account_id").unique().to_list())
 
 
 def _decisions(terms: History, cutoff: datetime, params: LabelParams) -> pl.DataFrame:
@@ -329,13 +330,14 @@ def look_back_curve(
     One row per look-back: look_back_days, exits (voluntary and watched for 90 % of that look-back, so the
     populations shrink as it grows), silent, silent_share (null without exits).
     """
-    rows = [_silent_share(history, cutoff, replace(params, look_back_days=d)) for d in days]
+    decided, known = _decided(history, cutoff, params)
+    rows = [_silent_share(decided, known, replace(params, look_back_days=d)) for d in days]
     schema = {"look_back_days": pl.Int64, "exits": pl.Int64, "silent": pl.Int64, "silent_share": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _silent_share(history: History, cutoff: datetime, params: LabelParams) -> tuple[int, int, int, float | None]:
-    cause = exits(history, cutoff, params).get_column("cause")
+def _silent_share(decided: pl.DataFrame, known: History, params: LabelParams) -> tuple[int, int, int, float | None]:
+    cause = _with_voice(decided, known, params).select(cause=_cause(params)).get_column("cause")
     silent, vocal = int((cause == "silent").sum()), int((cause == "vocal").sum())
     share = silent / (silent + vocal) if silent + vocal else None
     return params.look_back_days, silent + vocal, silent, share

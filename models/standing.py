@@ -28,6 +28,8 @@ STANDINGS = ("test", "unknown", "gone", "leaving", "unpaid", "undated", "young",
 #: The standings that get a score.
 SCORED = ("eligible", "young", "undated")
 
+_LOOKED_AT = ("account_id", "is_test", "started_at", "notice_at", "ended_at", "recorded_at")
+
 
 def standings(history: History, at: Sequence[datetime], params: LabelParams = DEFAULTS) -> pl.DataFrame:
     """account_id, as_of, standing: one row per account and moment, sorted by as_of, then account_id.
@@ -41,10 +43,11 @@ def standings(history: History, at: Sequence[datetime], params: LabelParams = DE
     young     under 30 days old: scored, not learnt from
     eligible  all others
     """
-    times = pl.DataFrame({"as_of": list(at)}, schema={"as_of": INSTANT})
+    times = pl.DataFrame({"as_of": sorted(at)}, schema={"as_of": INSTANT})
     t, delay = pl.col("as_of"), history.delay
-    pairs = times.join(history.accounts, how="cross").join(
-        _unpaid(history, at, params), on=["account_id", "as_of"], how="left"
+    accounts = history.accounts.select(_LOOKED_AT).sort("account_id")
+    pairs = times.join(accounts, how="cross", maintain_order="left_right").join(
+        _unpaid(history, at, params), on=["account_id", "as_of"], how="left", maintain_order="left"
     )
     standing = (
         pl.when("is_test").then(pl.lit("test"))
@@ -56,7 +59,7 @@ def standings(history: History, at: Sequence[datetime], params: LabelParams = DE
         .when(t - pl.col("started_at") < timedelta(days=YOUNG_DAYS)).then(pl.lit("young"))
         .otherwise(pl.lit("eligible"))
     )  # fmt: skip
-    return pairs.select("account_id", "as_of", standing=standing).sort("as_of", "account_id")
+    return pairs.select("account_id", "as_of", standing=standing)
 
 
 def eligible(history: History, as_of: datetime, params: LabelParams = DEFAULTS) -> pl.DataFrame:

@@ -22,7 +22,7 @@ from models.labels import DEFAULTS, LabelParams
 from models.standing import STANDINGS, eligible, standings
 from models.voice import source_start
 
-__all__ = ["eligible", "excluded", "moments", "snapshots"]
+__all__ = ["census", "eligible", "excluded", "learnt_from", "moments", "snapshots"]
 
 EVERY_DAYS = 28
 
@@ -51,24 +51,29 @@ def moments(
     return [last - step * k for k in range((last - earliest) // step, -1, -1)]
 
 
+def census(
+    history: History, cutoff: datetime, every_days: int = EVERY_DAYS, params: LabelParams = DEFAULTS
+) -> pl.DataFrame:
+    """Every account at every moment: account_id, as_of, standing; sorted by as_of, then account_id."""
+    return standings(history, moments(history, cutoff, every_days, params), params)
+
+
 def snapshots(
     history: History, cutoff: datetime, every_days: int = EVERY_DAYS, params: LabelParams = DEFAULTS
 ) -> pl.DataFrame:
-    """Every (account_id, as_of) to learn from, sorted by as_of, then account_id.
-
-    `excluded` counts what was left out; errors as for `moments`.
-    """
-    rows = standings(history, moments(history, cutoff, every_days, params), params)
-    return rows.filter(pl.col("standing") == "eligible").drop("standing")
+    """Every (account_id, as_of) to learn from, sorted by as_of, then account_id; errors as for `moments`."""
+    return learnt_from(census(history, cutoff, every_days, params))
 
 
-def excluded(
-    history: History, cutoff: datetime, every_days: int = EVERY_DAYS, params: LabelParams = DEFAULTS
-) -> pl.DataFrame:
-    """What `snapshots` left out and why: standing, rows, accounts; only standings that occur."""
-    rows = standings(history, moments(history, cutoff, every_days, params), params)
+def learnt_from(counted: pl.DataFrame) -> pl.DataFrame:
+    """The snapshots of a census: account_id, as_of of the eligible rows."""
+    return counted.filter(pl.col("standing") == "eligible").select("account_id", "as_of")
+
+
+def excluded(counted: pl.DataFrame) -> pl.DataFrame:
+    """What a census leaves out and why: standing, rows, accounts; only standings that occur, in their order."""
     return (
-        rows.filter(pl.col("standing") != "eligible")
+        counted.filter(pl.col("standing") != "eligible")
         .group_by("standing")
         .agg(rows=pl.len(), accounts=pl.col("account_id").n_unique())
         .sort(pl.col("standing").cast(pl.Enum(STANDINGS)))
