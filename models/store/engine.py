@@ -1,0 +1,121 @@
+"""Opening the database, SQLite or PostgreSQL, with the promises the rest of the store relies on.
+
+SQLite runs in WAL: readers never wait for a writer, a reader sees one moment for as long as its
+transaction lasts, and one writer at a time takes its turn (`busy_timeout`). `synchronous=FULL` syncs the log
+at every commit. With NORMAL an acknowledged row would outlive `kill -9` (the operating system holds it) but
+not a power cut; FULL costs one sync per batch and keeps the promise PostgreSQL keeps. pysqlite's own
+transaction handling is switched off: it begins late and commits around DDL.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from models.store.errors import StoreError
+
+BUSY_MILLISECONDS = 30_000
+CACHE_KIBIBYTES = 64 * 1024
+
+
+def connect(url: str) -> Engine:
+    """An engine for `sqlite:///path/file.db` or `postgresql://user:password@host/database`.
+
+    A SQLite file and its folder are made when absent. Nothing is opened yet for PostgreSQL.
+    Raises `StoreError` for another kind of database, SQLite in memory, or a missing driver.
+    """
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise StoreError(f"{url!r} is not a database address; write sqlite:///path/file.db, for example.") from error
+    kind = parsed.get_backend_name()
+    if kind == "sqlite":
+        return _sqlite(parsed)
+    if kind in ("postgresql", "postgres"):
+        return _postgresql(parsed)
+    raise StoreError(f"The store cannot use {kind!r}; give a sqlite:/// or postgresql:// address.")
+
+
+def _sqlite(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise StoreError("SQLite in memory cannot be shared by the service's processes; name a file.")
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url.set(drivername="sqlite+pysqlite"))
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        return sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise StoreError("PostgreSQL needs its driver: pip install 'ebbtide[postgres]'.") from error
+
+
+def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: object) -> None:
+    dbapi_connection.isolation_level = None
+    cursor = dbapi_connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    _use_wal(cursor)
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA temp_store = MEMORY")
+    cursor.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
+    cursor.close()
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """Switch the file to WAL once. SQLite does not wait for a rival doing the same, so we do."""
+    deadline = time.monotonic() + BUSY_MILLISECONDS / 1000
+    while cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _begin_sqlite(conn: Connection) -> None:
+    conn.exec_driver_sql("BEGIN " + conn.get_execution_options().get("sqlite_begin", "DEFERRED"))
+
+
+@contextmanager
+def writing(target: Engine | Connection) -> Iterator[Connection]:
+    """A transaction meant to write: committed at the end, rolled back on an exception.
+
+    In SQLite it takes its turn at the start (BEGIN IMMEDIATE). A transaction that began by reading cannot
+    wait for the writer's lock once somebody else has written; it fails at once. Given a connection that is
+    already in a transaction, it joins in and leaves the end to whoever began.
+    """
+    if isinstance(target, Connection):
+        if target.in_transaction():
+            yield target
+            return
+        target.execution_options(sqlite_begin="IMMEDIATE")
+        with target.begin():
+            yield target
+        return
+    with target.connect() as conn, writing(conn) as began:
+        yield began
+
+
+@contextmanager
+def reading(target: Engine | Connection) -> Iterator[Connection]:
+    """A transaction meant to read: everything in it sees the same moment."""
+    if isinstance(target, Connection):
+        yield target
+        return
+    options: dict[str, Any] = {}
+    if target.dialect.name == "postgresql":
+        options["isolation_level"] = "REPEATABLE READ"
+    with target.connect() as conn:
+        conn.execution_options(**options)
+        yield conn

@@ -1,0 +1,39 @@
+"""Which model was in service when, who decided and why. The pointer itself is a file of the artefact store."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from models.errors import ContractError
+from models.store.engine import writing
+from models.store.tables import model_pointer_history
+
+ACTIONS = ("promote", "rollback")
+
+
+@dataclass(frozen=True)
+class PointerChange:
+    """From `at` on, `model_id` was in service."""
+
+    model_id: str
+    action: str
+    who: str
+    at: datetime
+    why: str | None
+
+
+def record_change(engine: Engine, change: PointerChange) -> None:
+    """Add a change to the history. Raises `ContractError` for an action that is not one of `ACTIONS`."""
+    if change.action not in ACTIONS:
+        raise ContractError(f"A model pointer changes by {' or '.join(ACTIONS)}, not by {change.action!r}.")
+    with writing(engine) as conn:
+        conn.execute(model_pointer_history.insert().values(**vars(change)))
+
+
+def changes(conn: Connection, limit: int = 100) -> list[PointerChange]:
+    """The changes, newest first."""
+    columns = (model_pointer_history.c[name] for name in PointerChange.__dataclass_fields__)
+    query = sa.select(*columns).order_by(model_pointer_history.c.change_id.desc()).limit(limit)
+    return [PointerChange(*row) for row in conn.execute(query)]

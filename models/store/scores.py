@@ -1,0 +1,169 @@
+"""Scores into the store and out of it.
+
+`scores` keeps every score ever served, by account, moment and model; `latest_scores` points to the one that
+speaks for an account now, so reading it is two look-ups by primary key however long the history is.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.schema import CreateTable
+
+from models.errors import ContractError, NotScored
+from models.store import bulk
+from models.store.codec import Layout, decode, encode
+from models.store.engine import writing
+from models.store.tables import feature_layouts, latest_scores, scores
+from models.store.types import schema
+
+#: What `save_scores` takes, column -> type; the rest of the table it fills in itself.
+FILLED = ("run_id", "computed_at", "layout_id", "features")
+SCORE_SCHEMA = {name: dtype for name, dtype in schema(scores).items() if name not in FILLED}
+
+BATCH_ROWS = 20_000
+
+_layouts: dict[str, Layout] = {}
+"""Layouts seen by this process. An id stands for the names it was made of, so an entry never goes stale."""
+
+
+@dataclass(frozen=True)
+class StoredScore:
+    """A score as it was served: `values` has every column of `scores` but the blob, `features` the blob's content."""
+
+    values: dict[str, Any]
+    features: dict[str, float | str | None]
+
+
+def save_scores(
+    engine: Engine,
+    frame: pl.DataFrame,
+    features: pl.DataFrame | None,
+    computed_at: datetime,
+    run_id: int | None = None,
+) -> None:
+    """Keep scores with the features they came from.
+
+    `frame` has the columns of `SCORE_SCHEMA`, one row per (account_id, as_of, model_id); a score already there
+    is replaced. `features` (None: not kept) is what `models.features.compute` gave, one row per row of `frame`
+    by account_id and as_of. `run_id`: the run they belong to; None: scored on the arrival of new facts.
+    An account's latest score is the one with the latest as_of, of those the one computed last.
+    Raises `ContractError` for a missing column.
+    """
+    missing = [name for name in SCORE_SCHEMA if name not in frame.columns]
+    if missing:
+        raise ContractError(f"The scores lack the column {missing[0]!r}.")
+    layout = None if features is None else _keep_layout(engine, Layout.of(features))
+    for part in frame.select(*SCORE_SCHEMA).cast(SCORE_SCHEMA).iter_slices(BATCH_ROWS):  # type: ignore[arg-type]
+        rows = part.with_columns(
+            pl.lit(run_id, pl.Int64).alias("run_id"),
+            pl.lit(computed_at).alias("computed_at"),
+            pl.lit(None if layout is None else layout.layout_id, pl.String).alias("layout_id"),
+            _blobs(part, features, layout),
+        )
+        with writing(engine) as conn:
+            _replace(conn, rows)
+
+
+def latest(conn: Connection, account_id: str) -> StoredScore:
+    """The account's latest score. Raises `NotScored`."""
+    joined = latest_scores.join(
+        scores,
+        sa.and_(
+            scores.c.account_id == latest_scores.c.account_id,
+            scores.c.as_of == latest_scores.c.as_of,
+            scores.c.model_id == latest_scores.c.model_id,
+        ),
+    )
+    query = sa.select(scores).select_from(joined).where(latest_scores.c.account_id == account_id)
+    row = conn.execute(query).one_or_none()
+    if row is None:
+        raise NotScored(f"Account {account_id!r} has no score yet.")
+    return _stored(conn, row)
+
+
+def score_history(conn: Connection, account_id: str, limit: int = 100) -> list[StoredScore]:
+    """The account's scores, latest as_of first."""
+    query = (
+        sa.select(scores)
+        .where(scores.c.account_id == account_id)
+        .order_by(scores.c.as_of.desc(), scores.c.model_id)
+        .limit(limit)
+    )
+    return [_stored(conn, row) for row in conn.execute(query)]
+
+
+def latest_bands(conn: Connection, low: str | None = None, high: str | None = None) -> pl.DataFrame:
+    """account_id, as_of, model_id, computed_at, health and band of the latest scores, for ids in [low, high)."""
+    query = sa.select(latest_scores)
+    if low is not None:
+        query = query.where(latest_scores.c.account_id >= low)
+    if high is not None:
+        query = query.where(latest_scores.c.account_id < high)
+    return bulk.select(conn, query)
+
+
+def _stored(conn: Connection, row: sa.Row[Any]) -> StoredScore:
+    values = dict(row._mapping)
+    blob, layout_id = values.pop("features"), values.pop("layout_id")
+    features = {} if blob is None else decode(blob, _layout(conn, layout_id))
+    return StoredScore(values, features)
+
+
+def _layout(conn: Connection, layout_id: str) -> Layout:
+    if layout_id not in _layouts:
+        query = sa.select(feature_layouts.c.layout).where(feature_layouts.c.layout_id == layout_id)
+        _layouts[layout_id] = Layout.from_plain(conn.execute(query).scalar_one())
+    return _layouts[layout_id]
+
+
+def _keep_layout(engine: Engine, layout: Layout) -> Layout:
+    with writing(engine) as conn:
+        row = {"layout_id": layout.layout_id, "layout": layout.to_plain()}
+        conn.execute(_insert(conn, feature_layouts).values(row).on_conflict_do_nothing())
+    return layout
+
+
+def _blobs(part: pl.DataFrame, features: pl.DataFrame | None, layout: Layout | None) -> pl.Series:
+    if features is None or layout is None:
+        return pl.Series("features", [None] * part.height, pl.Binary)
+    key = ["account_id", "as_of"]
+    mine = part.select(key).join(features, on=key, how="left", maintain_order="left")
+    return encode(mine, layout)
+
+
+def _insert(conn: Connection, table: sa.Table) -> Any:
+    return (postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert)(table)
+
+
+_stage = sa.Table(
+    "incoming_scores",
+    sa.MetaData(),
+    *(sa.Column(column.name, column.type) for column in scores.columns),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+)
+
+
+def _replace(conn: Connection, rows: pl.DataFrame) -> None:
+    conn.execute(CreateTable(_stage, if_not_exists=True))
+    conn.execute(_stage.delete())
+    bulk.append(conn, _stage, rows)
+    conn.execute(_keep(conn, scores, ["account_id", "as_of", "model_id"]))
+    conn.execute(_keep(conn, latest_scores, ["account_id"]))
+    conn.execute(_stage.delete())
+
+
+def _keep(conn: Connection, table: sa.Table, key: list[str]) -> Any:
+    """Staged rows into the table by key, in key order; a row there gives way unless it speaks of a later moment."""
+    names = [column.name for column in table.columns]
+    rows = sa.select(*(_stage.c[name] for name in names)).where(sa.true())
+    insert = _insert(conn, table).from_select(names, rows.order_by(*(_stage.c[name] for name in key)))
+    new, old = insert.excluded, table.c
+    later = sa.or_(new.as_of > old.as_of, sa.and_(new.as_of == old.as_of, new.computed_at >= old.computed_at))
+    replaced = {name: new[name] for name in names if name not in key}
+    return insert.on_conflict_do_update(index_elements=key, set_=replaced, where=later)

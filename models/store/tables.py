@@ -1,0 +1,207 @@
+"""Every table of the store.
+
+The six contract tables are generated from their declarations (`models.history.TABLES`), so the store cannot
+disagree with the contract. They refer to accounts without a foreign key: a row about an account nobody has
+described is an orphan, which is kept.
+"""
+
+import sqlalchemy as sa
+
+from models.columns import Table
+from models.history import TABLES
+from models.store.types import SERIAL, SQL_TYPES, TEXT, Instant
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    }
+)
+
+
+def _contract_table(declared: Table) -> sa.Table:
+    columns = [
+        sa.Column(
+            column.name,
+            SQL_TYPES[column.type],
+            primary_key=column.name in declared.key,
+            nullable=not column.required,
+        )
+        for column in declared.columns
+    ]
+    return sa.Table(declared.name, metadata, *columns, *_contract_indexes(declared))
+
+
+def _contract_indexes(declared: Table) -> list[sa.Index]:
+    """For one account's rows in order, the earliest row known by a moment, and the latest arrival."""
+    indexes = [sa.Index(None, *declared.happened, "recorded_at"), sa.Index(None, "recorded_at")]
+    if declared.key[0] != "account_id":
+        indexes.append(sa.Index(None, "account_id", declared.happened[0]))
+    return indexes
+
+
+CONTRACT: dict[str, sa.Table] = {name: _contract_table(declared) for name, declared in TABLES.items()}
+
+score_runs = sa.Table(
+    "score_runs",
+    metadata,
+    sa.Column("run_id", SERIAL, primary_key=True, autoincrement=True),
+    sa.Column("as_of", Instant(), nullable=False),
+    sa.Column("model_id", TEXT, nullable=False),
+    sa.Column("started_at", Instant(), nullable=False),
+    sa.Column("finished_at", Instant()),
+    sa.Column("status", TEXT, nullable=False),  # running | done | failed | abandoned
+    sa.Column("summary", sa.JSON),
+    sqlite_autoincrement=True,
+)
+
+#: How the numbers and texts of a feature blob are called; see models.store.codec.
+feature_layouts = sa.Table(
+    "feature_layouts",
+    metadata,
+    sa.Column("layout_id", TEXT, primary_key=True),
+    sa.Column("layout", sa.JSON, nullable=False),
+)
+
+scores = sa.Table(
+    "scores",
+    metadata,
+    sa.Column("account_id", TEXT, primary_key=True),
+    sa.Column("as_of", Instant(), primary_key=True),
+    sa.Column("model_id", TEXT, primary_key=True),
+    sa.Column("run_id", sa.BigInteger),  # null: scored on the arrival of new facts
+    sa.Column("computed_at", Instant(), nullable=False),
+    sa.Column("p_churn", sa.Double, nullable=False),
+    sa.Column("p_silent", sa.Double, nullable=False),
+    sa.Column("p_vocal", sa.Double, nullable=False),
+    sa.Column("log_odds_churn", sa.Double, nullable=False),
+    sa.Column("log_odds_silent", sa.Double, nullable=False),
+    sa.Column("health", sa.Double, nullable=False),
+    sa.Column("health_unclipped", sa.Double, nullable=False),
+    sa.Column("health_low", sa.Double),
+    sa.Column("health_high", sa.Double),
+    sa.Column("band", TEXT, nullable=False),
+    sa.Column("points_effort", sa.Double, nullable=False),
+    sa.Column("points_resolution", sa.Double, nullable=False),
+    sa.Column("points_sentiment", sa.Double, nullable=False),
+    sa.Column("points_silence", sa.Double, nullable=False),
+    sa.Column("points_commercial", sa.Double, nullable=False),
+    sa.Column("confidence", TEXT, nullable=False),
+    sa.Column("confidence_reason", TEXT, nullable=False),
+    sa.Column("health_change_28d", sa.Double),
+    sa.Column("health_change_91d", sa.Double),
+    sa.Column("moving", TEXT),
+    sa.Column("quiet", sa.Boolean, nullable=False),
+    sa.Column("expected_revenue_loss", sa.Double),
+    sa.Column("mrr", sa.Double),
+    sa.Column("currency", TEXT),
+    sa.Column("layout_id", TEXT),
+    sa.Column("features", sa.LargeBinary),
+    sa.Index(None, "run_id"),
+)
+
+#: Which row of `scores` speaks for an account now, with the two values asked for in bulk.
+latest_scores = sa.Table(
+    "latest_scores",
+    metadata,
+    sa.Column("account_id", TEXT, primary_key=True),
+    sa.Column("as_of", Instant(), nullable=False),
+    sa.Column("model_id", TEXT, nullable=False),
+    sa.Column("computed_at", Instant(), nullable=False),
+    sa.Column("health", sa.Double, nullable=False),
+    sa.Column("band", TEXT, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+risk_lists = sa.Table(
+    "risk_lists",
+    metadata,
+    sa.Column("list_id", SERIAL, primary_key=True, autoincrement=True),
+    sa.Column("kind", TEXT, nullable=False),
+    sa.Column("as_of", Instant(), nullable=False),
+    sa.Column("model_id", TEXT, nullable=False),
+    sa.Column("created_at", Instant(), nullable=False),
+    sa.Column("entries", sa.BigInteger, nullable=False),
+    sa.Column("population", sa.JSON, nullable=False),
+    sa.Column("parameters", sa.JSON, nullable=False),
+    sa.Column("status", TEXT, nullable=False),  # building | published | retired
+    sa.Index(None, "status"),
+    sqlite_autoincrement=True,
+)
+
+#: The columns a list can be narrowed by, each with its own index per ranking.
+LIST_FILTERS = ("owner", "segment", "region", "band")
+RANKS = ("rank_by_loss", "rank_by_probability")
+
+risk_list_entries = sa.Table(
+    "risk_list_entries",
+    metadata,
+    sa.Column("list_id", SERIAL, primary_key=True, autoincrement=False),
+    sa.Column("rank_by_loss", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("rank_by_probability", sa.BigInteger, nullable=False),
+    sa.Column("account_id", TEXT, nullable=False),
+    sa.Column("name", TEXT),
+    sa.Column("owner", TEXT),
+    sa.Column("segment", TEXT),
+    sa.Column("region", TEXT),
+    sa.Column("mrr", sa.Double),
+    sa.Column("currency", TEXT),
+    sa.Column("p_silent", sa.Double, nullable=False),
+    sa.Column("p_churn", sa.Double, nullable=False),
+    sa.Column("expected_revenue_loss", sa.Double),
+    sa.Column("health", sa.Double, nullable=False),
+    sa.Column("band", TEXT, nullable=False),
+    sa.Column("health_change_28d", sa.Double),
+    sa.Column("health_change_91d", sa.Double),
+    sa.Column("moving", TEXT),
+    sa.Column("confidence", TEXT, nullable=False),
+    sa.Column("reasons", TEXT),  # JSON
+    sa.Index(None, "list_id", "rank_by_probability", unique=True),
+    sa.Index(None, "list_id", "account_id", unique=True),
+    *(sa.Index(None, "list_id", column, rank) for column in LIST_FILTERS for rank in RANKS),
+)
+
+current_list = sa.Table(
+    "current_list",
+    metadata,
+    sa.Column("kind", TEXT, primary_key=True),
+    sa.Column("list_id", SERIAL, sa.ForeignKey("risk_lists.list_id"), nullable=False),
+)
+
+model_pointer_history = sa.Table(
+    "model_pointer_history",
+    metadata,
+    sa.Column("change_id", SERIAL, primary_key=True, autoincrement=True),
+    sa.Column("model_id", TEXT, nullable=False),
+    sa.Column("action", TEXT, nullable=False),  # promote | rollback
+    sa.Column("who", TEXT, nullable=False),
+    sa.Column("at", Instant(), nullable=False),
+    sa.Column("why", TEXT),
+    sqlite_autoincrement=True,
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("key_id", TEXT, primary_key=True),
+    sa.Column("hash", TEXT, nullable=False),
+    sa.Column("name", TEXT, nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("created_at", Instant(), nullable=False),
+    sa.Column("last_used_at", Instant()),
+    sa.Column("revoked_at", Instant()),
+)
+
+import_runs = sa.Table(
+    "imports",
+    metadata,
+    sa.Column("import_id", SERIAL, primary_key=True, autoincrement=True),
+    sa.Column("source", TEXT, nullable=False),
+    sa.Column("started_at", Instant(), nullable=False),
+    sa.Column("finished_at", Instant()),
+    sa.Column("status", TEXT, nullable=False),  # running | done | failed
+    sa.Column("summary", sa.JSON),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,239 @@
+"""Rows of the contract into the store, by key, as often as one likes.
+
+    stored    T1  updated 10:00  recorded 10:01  open
+    incoming  T1  updated 12:00  recorded 12:05  resolved   -> updated:   resolved, updated 12:00, recorded 10:01
+    incoming  T1  updated 12:00  recorded 12:30  resolved   -> unchanged: the same row arrived again
+    incoming  T1  updated 11:00  recorded 11:02  escalated  -> stale:     a newer version is here already
+
+A version without `updated_at` is older than any that has one; between equals the later arrival wins. So the same
+rows in any batches end in the same state. `recorded_at` keeps the earliest arrival whatever happens to the rest.
+A column the frame does not have is left as it is (null in a new row); a null in a column it has replaces the
+stored value.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.sql.expression import ColumnCollection
+
+from models.columns import Table
+from models.errors import ContractError
+from models.history import TABLES
+from models.store import bulk
+from models.store.engine import writing
+from models.store.tables import CONTRACT
+from models.store.types import SQL_TYPES, TEXT
+
+Columns = ColumnCollection[str, sa.ColumnElement[Any]]
+
+#: Rows per transaction of a `Sink`: a second's work at most, so that other writers get their turn.
+BATCH_ROWS = 20_000
+
+OUTCOMES = ("inserted", "updated", "unchanged", "stale", "repeated")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the rows of an upsert. `repeated`: superseded by another row of the same key in the batch."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    repeated: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*(getattr(self, name) + getattr(other, name) for name in OUTCOMES))
+
+    @property
+    def rows(self) -> int:
+        """All rows offered."""
+        return sum(getattr(self, name) for name in OUTCOMES)
+
+
+class Sink:
+    """Where an import writes: batches of `batch_rows`, each in a transaction of its own.
+
+    When `write` returns, its rows are kept whatever happens to the process. `delay` is how much later than it
+    happened the source usually tells, for rows that do not say when they were recorded.
+    """
+
+    def __init__(self, engine: Engine, delay: timedelta = timedelta(0), batch_rows: int = BATCH_ROWS) -> None:
+        self.engine = engine
+        self.delay = delay
+        self.batch_rows = batch_rows
+
+    def write(self, table_name: str, frame: pl.DataFrame) -> Counts:
+        """Upsert the frame into the contract table; see `upsert` for what is refused."""
+        return sum(
+            (upsert(self.engine, table_name, part, self.delay) for part in frame.iter_slices(self.batch_rows)),
+            Counts(),
+        )
+
+
+def upsert(
+    target: Engine | Connection, table_name: str, frame: pl.DataFrame, delay: timedelta = timedelta(0)
+) -> Counts:
+    """Upsert rows into a contract table in one transaction (or in the connection's, if one is open).
+
+    `frame` has contract columns by name; every required column must be there and filled. Raises
+    `ContractError` otherwise. With other writers of the same keys in PostgreSQL at the same moment, the rows
+    are right and the counts are those of the moment before.
+    """
+    outcomes = upsert_rows(target, table_name, frame, delay).value_counts(name="rows").rows()
+    return Counts(**dict(outcomes))
+
+
+def upsert_rows(
+    target: Engine | Connection, table_name: str, frame: pl.DataFrame, delay: timedelta = timedelta(0)
+) -> pl.Series:
+    """The same, saying for each row of the frame, in order, which of `OUTCOMES` it was."""
+    declared = _declared(table_name)
+    rows = _conform(declared, frame, delay).with_row_index("row_no")
+    if rows.is_empty():
+        return pl.Series("outcome", [], pl.String)
+    final = _collapse(declared, rows)
+    columns = [name for name in declared.names if name in rows.columns]
+    with writing(target) as conn:
+        stage = _stage(conn, declared)
+        bulk.append(conn, stage, final)
+        outcomes = bulk.select(conn, _classify(declared, stage, columns))
+        if "stale" in outcomes["outcome"]:
+            conn.execute(_keep_first_arrival(declared, stage))
+        conn.execute(_merge(conn, declared, stage, columns))
+        conn.execute(stage.delete())
+    return (
+        rows.select("row_no")
+        .join(outcomes, on="row_no", how="left", maintain_order="left")["outcome"]
+        .fill_null("repeated")
+    )
+
+
+def _declared(table_name: str) -> Table:
+    if table_name not in TABLES:
+        raise ContractError(f"No table of the contract is called {table_name!r}; the tables are {', '.join(TABLES)}.")
+    return TABLES[table_name]
+
+
+def _conform(declared: Table, frame: pl.DataFrame, delay: timedelta) -> pl.DataFrame:
+    """The frame's contract columns in contract types, `recorded_at` filled in."""
+    unknown = [name for name in frame.columns if name not in declared.names]
+    if unknown:
+        raise ContractError(f"Table {declared.name} has no column {unknown[0]!r}.")
+    for column in declared.columns:
+        if column.required and (column.name not in frame.columns or frame[column.name].null_count()):
+            raise ContractError(f"Table {declared.name} has rows without {column.name!r}, which every row needs.")
+    typed = frame.select(pl.col(name).cast(dtype) for name, dtype in declared.schema.items() if name in frame.columns)
+    moments = [name for name in ("recorded_at", *declared.happened) if name in typed.columns]
+    happened = [pl.col(name) if name == "recorded_at" else pl.col(name) + delay for name in moments]
+    return typed.with_columns(pl.coalesce(happened).alias("recorded_at")) if happened else typed
+
+
+def _collapse(declared: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """One row per key: what would be left if the rows had arrived one after the other."""
+    key = list(declared.key)
+    if not rows.select(pl.struct(key).is_duplicated().any()).item():
+        return rows
+    if "recorded_at" in rows.columns:
+        rows = rows.with_columns(pl.col("recorded_at").min().over(key))
+    if "updated_at" in rows.columns:
+        rows = rows.sort("updated_at", nulls_last=False, maintain_order=True)
+    return rows.unique(key, keep="last", maintain_order=True)
+
+
+def _stage_table(declared: Table) -> sa.Table:
+    return sa.Table(
+        f"incoming_{declared.name}",
+        sa.MetaData(),
+        sa.Column("row_no", sa.BigInteger),
+        *(sa.Column(column.name, SQL_TYPES[column.type]) for column in declared.columns),
+        prefixes=["TEMPORARY"],
+        postgresql_on_commit="DELETE ROWS",
+    )
+
+
+_STAGES = {name: _stage_table(declared) for name, declared in TABLES.items()}
+
+
+def _stage(conn: Connection, declared: Table) -> sa.Table:
+    """The connection's own temporary table for this kind of row, empty."""
+    stage = _STAGES[declared.name]
+    conn.execute(CreateTable(stage, if_not_exists=True))
+    conn.execute(stage.delete())
+    return stage
+
+
+def _same_key(declared: Table, stage: sa.Table) -> sa.ColumnElement[bool]:
+    stored = CONTRACT[declared.name]
+    return sa.and_(*(stored.c[name] == stage.c[name] for name in declared.key))
+
+
+def _accepted(stored: sa.Table, new: Columns) -> sa.ColumnElement[bool]:
+    """Whether a new version may replace the stored one: it is not older."""
+    if "updated_at" not in stored.c:
+        return sa.true()
+    return sa.or_(stored.c.updated_at.is_(None), new.updated_at >= stored.c.updated_at)
+
+
+def _earlier(stored: sa.Table, new: Columns) -> sa.ColumnElement[bool]:
+    """Whether the new version was recorded before the stored one."""
+    unknown = sa.and_(stored.c.recorded_at.is_(None), new.recorded_at.is_not(None))
+    return sa.or_(unknown, new.recorded_at < stored.c.recorded_at)
+
+
+def _differs(declared: Table, new: Columns, columns: list[str]) -> sa.ColumnElement[bool]:
+    """Whether replacing the stored version by the new one would change anything."""
+    stored = CONTRACT[declared.name]
+    changes = (stored.c[name].is_distinct_from(new[name]) for name in _values(declared, columns))
+    return sa.or_(_earlier(stored, new), *changes)
+
+
+def _values(declared: Table, columns: list[str]) -> list[str]:
+    return [name for name in columns if name not in (*declared.key, "recorded_at")]
+
+
+def _classify(declared: Table, stage: sa.Table, columns: list[str]) -> sa.Select[Any]:
+    """row_no and outcome of every staged row, before anything is written."""
+    stored = CONTRACT[declared.name]
+    outcome = sa.case(
+        (stored.c[declared.key[0]].is_(None), "inserted"),
+        (sa.func.coalesce(sa.not_(_accepted(stored, stage.c)), sa.true()), "stale"),
+        (_differs(declared, stage.c, columns), "updated"),
+        else_="unchanged",
+    )
+    joined = stage.outerjoin(stored, _same_key(declared, stage))
+    return sa.select(stage.c.row_no, sa.cast(outcome, TEXT).label("outcome")).select_from(joined)
+
+
+def _merge(conn: Connection, declared: Table, stage: sa.Table, columns: list[str]) -> sa.Executable:
+    """Insert new keys; replace accepted versions that differ. In key order, so that two writers cannot deadlock."""
+    stored = CONTRACT[declared.name]
+    written = list(dict.fromkeys([*columns, "recorded_at"]))
+    rows = sa.select(*(stage.c[name] for name in written)).where(sa.true())
+    rows = rows.order_by(*(stage.c[name] for name in declared.key))
+    make = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    insert = make(stored).from_select(written, rows)
+    new = insert.excluded
+    replaced: dict[str, Any] = {name: new[name] for name in _values(declared, columns)}
+    replaced["recorded_at"] = sa.case((_earlier(stored, new), new.recorded_at), else_=stored.c.recorded_at)
+    return insert.on_conflict_do_update(
+        index_elements=list(declared.key),
+        set_=replaced,
+        where=sa.and_(_accepted(stored, new), _differs(declared, new, columns)),
+    )
+
+
+def _keep_first_arrival(declared: Table, stage: sa.Table) -> sa.Executable:
+    """A version too old to be kept may still have been recorded first."""
+    stored = CONTRACT[declared.name]
+    return (
+        stored.update()
+        .values(recorded_at=stage.c.recorded_at)
+        .where(_same_key(declared, stage), _earlier(stored, stage.c))
+    )
