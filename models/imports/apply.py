@@ -1,0 +1,182 @@
+"""A mapping at work: raw rows of a source become raw rows with contract names.
+
+Cells stay as the source wrote them until `check` converts them, so a rejected row shows what its file holds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from string import Formatter
+
+import polars as pl
+
+from models.imports.check import REJECTED
+from models.imports.convert import Reading, as_text, known, text_of
+from models.imports.events import collapse
+from models.imports.read import FILE, LINE, Raw
+from models.imports.running import spread
+from models.imports.selection import Selected, in_time, placed, where
+from models.imports.source import Cell, Lookup, Rows, Source, TableMapping
+from models.imports.times import ISO_8601
+
+_PLUS = "\x00plus "
+
+
+@dataclass(frozen=True)
+class Applied:
+    """Rows with contract names, how their cells are written, and what became of the other rows.
+
+    `problems` (`REJECTED`) are of the rows refused on the way (`refused` of them); `set_aside` rows were not
+    wanted (`where`); `folded` event rows became part of another row (negative where `running` made more).
+    """
+
+    raw: Raw
+    readings: dict[str, Reading]
+    problems: pl.DataFrame
+    refused: int
+    set_aside: int
+    folded: int
+
+
+def apply(raw: Raw, mapping: TableMapping, lookups: Mapping[str, Raw] | None = None) -> Applied:
+    """Turn the rows of the mapping's files into rows of its table. `lookups`: what each lookup reads."""
+    wanted = where(raw.frame, mapping.rows, mapping.source)
+    selected = _selected(wanted, mapping.rows, mapping.source, mapping.table.name)
+    frame = selected.frame
+    for lookup in mapping.lookups:
+        frame = _joined(frame, lookup, (lookups or {})[lookup.name], mapping)
+    if mapping.columns is None:
+        frame = frame.select(*(name for name in mapping.table.names if name in frame.columns), FILE, LINE)
+        readings = {name: _reading(Cell(), mapping.source, dtype) for name, dtype in frame.schema.items()}
+    else:
+        readings = _readings(frame, mapping.columns, mapping.source)
+        frame = _filled(frame, mapping.columns, mapping)
+    return Applied(
+        Raw(frame, raw.names, raw.broken),
+        readings,
+        selected.problems,
+        refused=selected.refused,
+        set_aside=raw.frame.height - wanted.height,
+        folded=wanted.height - selected.refused - frame.height,
+    )
+
+
+def _selected(frame: pl.DataFrame, rows: Rows, source: Source, table: str) -> Selected:
+    if rows.running is not None:
+        return spread(frame, rows.running, source, table)
+    if rows.last_row_per is None:
+        return Selected(frame, pl.DataFrame(schema=REJECTED))
+    selected = placed(frame, table, rows.last_row_per, rows.ordered_by, source)
+    ordered = in_time(selected.frame, rows.last_row_per, rows.ordered_by)
+    return Selected(ordered, selected.problems, selected.refused)
+
+
+def _joined(frame: pl.DataFrame, lookup: Lookup, raw: Raw, mapping: TableMapping) -> pl.DataFrame:
+    """Add the lookup's columns as `name.column`; unknown where nothing matches. Unusable rows match nothing."""
+    rows = where(raw.frame, lookup.rows, lookup.source)
+    rows = _selected(rows, lookup.rows, lookup.source, mapping.table.name).frame
+    if lookup.rows.last_row_per is None and lookup.rows.running is None:
+        rows = placed(rows, mapping.table.name, lookup.theirs, lookup.rows.ordered_by, lookup.source).frame
+        rows = in_time(rows, lookup.theirs, lookup.rows.ordered_by)
+    keep = "first" if lookup.take == "first" else "last"
+    keyed = rows.with_columns(as_text(rows[lookup.theirs]))
+    if lookup.take == "first":
+        one = keyed.unique(lookup.theirs, keep="first", maintain_order=True)
+    else:
+        one = keyed.unique(lookup.theirs, keep="last", maintain_order=True)
+    theirs = one.select(
+        pl.col(lookup.theirs).alias("\x00match"),
+        *(pl.col(name).alias(f"{lookup.name}.{name}") for name in one.columns if not name.startswith("\x00")),
+    )
+    ours = frame.with_columns(as_text(frame[lookup.ours]).alias("\x00match"))
+    return ours.join(theirs, on="\x00match", how="left", maintain_order="left").drop("\x00match")
+
+
+def _filled(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], mapping: TableMapping) -> pl.DataFrame:
+    """The frame with one column per mapped contract column, and one of durations per column with `plus`."""
+    base = {
+        (name, index): (cell, _base(cell, frame.schema, mapping.source))
+        for name, cells in columns.items()
+        for index, cell in enumerate(cells)
+    }
+    extra = {
+        _PLUS + name: (cells[0], _column(cells[0].plus, frame.schema))
+        for name, cells in columns.items()
+        if cells[0].plus is not None
+    }
+    named = {f"\x00{name} {index}": value for (name, index), value in base.items()} | extra
+    if mapping.rows.last_row_per is None:
+        rows = frame.select(*(value.alias(name) for name, (_, value) in named.items()), FILE, LINE)
+    else:
+        rows = collapse(frame, mapping.rows.last_row_per, named, (FILE, LINE))
+    return rows.select(
+        *(
+            pl.coalesce(*(_finished(pl.col(f"\x00{name} {i}"), c, mapping.source) for i, c in enumerate(cells))).alias(
+                name
+            )
+            for name, cells in columns.items()
+        ),
+        *extra,
+        FILE,
+        LINE,
+    )
+
+
+def _base(cell: Cell, schema: Mapping[str, pl.DataType], source: Source) -> pl.Expr:
+    """The cell before values and defaults, on a raw row."""
+    if cell.template is not None:
+        parts = [
+            piece
+            for text, name, _, _ in Formatter().parse(cell.template)
+            for piece in ([pl.lit(text)] if text else [])
+            + ([known(_column(name, schema), source.null)] if name else [])
+        ]
+        return pl.concat_str(parts)
+    if cell.source is None:
+        return pl.lit(cell.constant, dtype=pl.String)
+    return _column(cell.source, schema)
+
+
+def _column(name: str | None, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    """A source column as text, unknown everywhere where the file lacks it."""
+    if name is None or name not in schema:
+        return pl.lit(None, dtype=pl.String)
+    return text_of(pl.col(name), schema[name])
+
+
+def _finished(value: pl.Expr, cell: Cell, source: Source) -> pl.Expr:
+    """Values replaced, unknown made null, defaults filled. Replacing comes first, so a source may mean something
+    by `NA`."""
+    if cell.take == "count":
+        return value
+    if cell.values:
+        trimmed = value.str.strip_chars()
+        other = pl.lit(cell.other) if cell.other is not None else value
+        other = pl.when(known(trimmed, source.null | cell.null).is_not_null()).then(other)
+        value = trimmed.replace_strict(list(cell.values), list(cell.values.values()), default=other)
+    value = known(value, source.null | cell.null)
+    return value if cell.default is None else value.fill_null(cell.default)
+
+
+def _readings(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], source: Source) -> dict[str, Reading]:
+    readings: dict[str, Reading] = {}
+    for name, cells in columns.items():
+        each = [_reading(cell, source, frame.schema.get(cell.source or "")) for cell in cells]
+        # alternatives may be written differently: any of their formats will do, ISO 8601 only if none declares one
+        formats = tuple(dict.fromkeys(form for reading in each for form in (reading.formats or ISO_8601)))
+        formats = formats if any(reading.formats for reading in each) else ()
+        plus = _PLUS + name if cells[0].plus is not None else None
+        readings[name] = replace(each[0], formats=formats, plus=plus, plus_seconds=cells[0].plus_seconds)
+    return readings
+
+
+def _reading(cell: Cell, source: Source, dtype: pl.DataType | None) -> Reading:
+    formats = cell.date_format or source.date_format
+    if isinstance(dtype, pl.Datetime | pl.Date):
+        formats = ()
+    return Reading(
+        timezone=source.timezone,
+        formats=formats,
+        nulls=source.null | cell.null,
+        decimal=cell.decimal or source.decimal,
+        scale=cell.scale,
+    )

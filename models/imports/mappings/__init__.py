@@ -1,0 +1,1 @@
+"""The mapping files that ship with the product, one per known source."""

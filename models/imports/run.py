@@ -1,0 +1,191 @@
+"""An import from end to end: find the files, check every row, write what is accepted, say what happened.
+
+A dry run is the same call without a sink: the same checks, the same summary, nothing written. With a sink, rows
+are handed over in batches; the sink commits each, so that after a crash every acknowledged batch is there and
+running the import again completes it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from models.accounts import ACCOUNTS
+from models.imports.apply import apply
+from models.imports.check import check, in_order
+from models.imports.convert import as_text
+from models.imports.files import Found, find
+from models.imports.mapping import load
+from models.imports.read import Raw, read
+from models.imports.source import Mapping, Source
+from models.imports.summary import Summary, TableSummary
+from models.imports.timeline import account_warnings, lives, orphans, warnings
+from models.imports.times import check_zone
+from models.imports.versions import latest, stamp
+
+#: Rows handed to the sink at a time; each batch is one transaction.
+BATCH = 50_000
+
+#: Tables no history can do without.
+REQUIRED = ("accounts", "interactions")
+
+#: Called with a table's name and how many of its rows are written, after each batch.
+Progress = Callable[[str, int], None]
+
+
+class Counts(Protocol):
+    """What became of a batch."""
+
+    @property
+    def inserted(self) -> int: ...
+    @property
+    def updated(self) -> int: ...
+    @property
+    def unchanged(self) -> int: ...
+
+
+class Sink(Protocol):
+    """Where accepted rows go. `upsert` has committed when it returns."""
+
+    def upsert(self, table: str, frame: pl.DataFrame) -> Counts: ...
+
+
+def run(
+    path: Path,
+    mapping: str | Path | Mapping = "contract",
+    *,
+    sink: Sink | None = None,
+    timezone: str | None = None,
+    delay: timedelta | None = None,
+    known: pl.DataFrame | None = None,
+    progress: Progress | None = None,
+    batch: int = BATCH,
+) -> Summary:
+    """Import a file or a folder; without a `sink`, check only (a dry run).
+
+    `timezone` and `delay`, where given, overrule the mapping's. `known` describes the accounts the store already
+    holds (account_id, started_at, ended_at), so that their rows are no orphans. Raises `ContractError` before
+    the first row is written where the files as a whole cannot be used.
+    """
+    declared = _declared(mapping, timezone, delay)
+    summary = Summary(declared.name, written=sink is not None)
+    for name, frame, table in _tables(path, declared, (), known):
+        summary.tables[name] = table
+        if sink is not None:
+            _write(sink, frame, table, progress=progress, batch=batch)
+    return summary
+
+
+def read_folder(
+    path: Path,
+    mapping: str | Path | Mapping = "contract",
+    *,
+    timezone: str | None = None,
+    delay: timedelta | None = None,
+) -> tuple[dict[str, pl.DataFrame], Summary]:
+    """The checked tables of a folder in contract schema, for a history without a store; and the summary.
+
+    Raises `ContractError` where accounts or interactions are missing, and as `run` does.
+    """
+    declared = _declared(mapping, timezone, delay)
+    summary = Summary(declared.name)
+    frames: dict[str, pl.DataFrame] = {}
+    for name, frame, table in _tables(path, declared, REQUIRED, None):
+        summary.tables[name], frames[name] = table, frame
+    return frames, summary
+
+
+def _declared(mapping: str | Path | Mapping, timezone: str | None, delay: timedelta | None) -> Mapping:
+    """The mapping, with what the caller declares above what it declares."""
+    declared = mapping if isinstance(mapping, Mapping) else load(mapping)
+
+    def overruled(source: Source) -> Source:
+        zone = source.timezone if timezone is None else check_zone(timezone)
+        return replace(source, timezone=zone, delay=source.delay if delay is None else delay)
+
+    tables = {
+        name: replace(
+            table,
+            source=overruled(table.source),
+            lookups=tuple(replace(lookup, source=overruled(lookup.source)) for lookup in table.lookups),
+        )
+        for name, table in declared.tables.items()
+    }
+    return replace(declared, tables=tables)
+
+
+def _tables(
+    path: Path, mapping: Mapping, require: Iterable[str], known: pl.DataFrame | None
+) -> Iterator[tuple[str, pl.DataFrame, TableSummary]]:
+    """Name, accepted rows and account of each table, accounts first."""
+    accounts = ACCOUNTS.empty()
+    for name, found in find(path, mapping, require).items():
+        frame, summary = _table(found)
+        if found.mapping.table is ACCOUNTS:
+            accounts = frame
+            summary.test_accounts = int(frame["is_test"].sum() or 0)
+            summary.warnings = account_warnings(frame)
+        else:
+            lived = lives(accounts, known)
+            summary.warnings = warnings(frame, found.mapping.table, lived)
+            summary.orphan_rows, summary.orphan_accounts = orphans(frame, lived)
+        yield name, frame, summary
+
+
+def _table(found: Found) -> tuple[pl.DataFrame, TableSummary]:
+    """Read, map, check and deduplicate one table."""
+    mapping, table = found.mapping, found.mapping.table
+    raw = _read(found.files, mapping.source)
+    applied = apply(raw, mapping, {k.name: _read(found.lookups[k.name], k.source) for k in mapping.lookups})
+    checked = check(applied.raw, table, applied.readings)
+    frame, duplicates, superseded = latest(checked.frame, table)
+    summary = TableSummary(
+        table.name,
+        files=tuple(file.name for file in found.files),
+        read=raw.records,
+        accepted=frame.height,
+        rejected=checked.rejected + applied.refused,
+        duplicates=duplicates,
+        superseded=superseded,
+        blank=checked.blank,
+        set_aside=applied.set_aside,
+        folded=applied.folded,
+        clamped=checked.clamped,
+        dst_gaps=checked.gaps,
+        dst_folds=checked.folds,
+        unknown_columns=found.unknown,
+        absent_columns=found.absent,
+        problems=in_order(pl.concat([applied.problems, checked.problems])),
+    )
+    return stamp(frame.select(table.names), table, mapping.source.delay), summary
+
+
+def _read(files: tuple[Path, ...], source: Source) -> Raw:
+    """All files of a table as one. Columns whose types differ between files (CSV beside Parquet) become text."""
+    raws = [read(file, source.encoding, source.delimiter) for file in files]
+    if len(raws) == 1:
+        return raws[0]
+    names = tuple(dict.fromkeys(name for raw in raws for name in raw.names))
+    types = {name: {raw.frame.schema[name] for raw in raws if name in raw.frame.columns} for name in names}
+    mixed = [name for name in names if len(types[name]) > 1]
+    frames = [
+        raw.frame.with_columns(as_text(raw.frame[name]).alias(name) for name in mixed if name in raw.frame.columns)
+        for raw in raws
+    ]
+    broken = tuple(record for raw in raws for record in raw.broken)
+    return Raw(pl.concat(frames, how="diagonal"), names, broken)
+
+
+def _write(sink: Sink, frame: pl.DataFrame, summary: TableSummary, *, progress: Progress | None, batch: int) -> None:
+    summary.inserted = summary.updated = summary.unchanged = 0
+    for start in range(0, frame.height, batch):
+        part = frame.slice(start, batch)
+        counts = sink.upsert(summary.table, part)
+        summary.inserted += counts.inserted
+        summary.updated += counts.updated
+        summary.unchanged += counts.unchanged
+        if progress is not None:
+            progress(summary.table, start + part.height)

@@ -1,0 +1,129 @@
+"""What a mapping says, as plain values: sources, rows, cells. The TOML around them is read in `mapping`."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from string import Formatter
+
+from models.columns import Table
+
+
+@dataclass(frozen=True)
+class Source:
+    """How a source writes: zone of its naive times, time formats, tokens for unknown, and its files' dialect.
+
+    `delay` is how long after happening its rows are known. None or empty: detected, or the contract's rule.
+    """
+
+    timezone: str | None = None
+    date_format: tuple[str, ...] = ()
+    null: frozenset[str] = frozenset()
+    decimal: str = "."
+    encoding: str | None = None
+    delimiter: str | None = None
+    delay: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True)
+class When:
+    """A condition on an event row: `kind` is one of `WHEN_KEYS`, on `column`, with the values or the bound."""
+
+    kind: str
+    column: str
+    values: tuple[str, ...] = ()
+    bound: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One way to fill a column. Exactly one of `source`, `constant`, `template` is set (count needs none).
+
+    `values` replaces cells; `other` what is not in `values` (None: kept); `default` what is unknown.
+    `plus` names a column of durations in units of `plus_seconds`. `take` and `when` pick among event rows.
+    """
+
+    source: str | None = None
+    constant: str | None = None
+    template: str | None = None
+    values: dict[str, str] = field(default_factory=dict)
+    other: str | None = None
+    default: str | None = None
+    date_format: tuple[str, ...] = ()
+    null: frozenset[str] = frozenset()
+    decimal: str | None = None
+    scale: float = 1.0
+    plus: str | None = None
+    plus_seconds: float = 1.0
+    take: str | None = None
+    when: tuple[When, ...] = ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Source columns this cell needs."""
+        fields = [name for _, name, _, _ in Formatter().parse(self.template or "") if name]
+        return tuple(
+            name for name in (self.source, self.plus, *fields, *(w.column for w in self.when)) if name is not None
+        )
+
+
+@dataclass(frozen=True)
+class Running:
+    """Rows with a start and an end, several at once per `by`, become one row per change with totals of what
+    runs then."""
+
+    by: str
+    start: str
+    end: str
+    total: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which files, which of their rows, and how event rows become one row each."""
+
+    files: tuple[str, ...]
+    where: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    where_not: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    where_known: tuple[str, ...] = ()
+    last_row_per: str | None = None
+    ordered_by: tuple[str, ...] = ()
+    running: Running | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Source columns the selection needs."""
+        running = self.running
+        spans = (running.by, running.start, running.end, *running.total) if running else ()
+        per = (self.last_row_per,) if self.last_row_per else ()
+        return (*self.where, *self.where_not, *self.where_known, *per, *self.ordered_by, *spans)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """One row of another file per row: equal `theirs` and `ours`, the first or last by `rows.ordered_by`."""
+
+    name: str
+    rows: Rows
+    source: Source
+    ours: str
+    theirs: str
+    take: str = "last"
+
+
+@dataclass(frozen=True)
+class TableMapping:
+    """One table of the contract. `columns` None: the file already carries the contract's names."""
+
+    table: Table
+    rows: Rows
+    source: Source
+    lookups: tuple[Lookup, ...] = ()
+    columns: dict[str, tuple[Cell, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A whole source. `about` says in a sentence what it is and what was decided for it."""
+
+    name: str
+    about: str
+    tables: dict[str, TableMapping]

@@ -1,0 +1,124 @@
+"""What an import did, as values: for people in lines, for machines as plain data.
+
+For every table the rows add up, so that none can vanish without a word:
+    read = accepted + rejected + duplicates + superseded + blank + set_aside + folded
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from models.imports.check import REJECTED
+
+#: Rejected rows shown to people; the data has them all.
+SHOWN = 20
+
+
+@dataclass
+class TableSummary:
+    """One table's account. All counts are rows unless said otherwise.
+
+    `rejected` rows have their problems in `problems` (one row per problem, columns of `REJECTED`).
+    `duplicates` are exact copies, `superseded` older versions of a row in the same import, `blank` rows without
+    a filled cell, `set_aside` rows a mapping did not want, `folded` event rows that became part of another row.
+    `clamped` counts times set to the start of their row, `dst_gaps` and `dst_folds` local times in odd hours.
+    `inserted`, `updated`, `unchanged` are what the store said; None where nothing was written.
+    """
+
+    table: str
+    files: tuple[str, ...] = ()
+    read: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    duplicates: int = 0
+    superseded: int = 0
+    blank: int = 0
+    set_aside: int = 0
+    folded: int = 0
+    clamped: int = 0
+    dst_gaps: int = 0
+    dst_folds: int = 0
+    unknown_columns: tuple[str, ...] = ()
+    absent_columns: tuple[str, ...] = ()
+    orphan_rows: int = 0
+    orphan_accounts: int = 0
+    test_accounts: int = 0
+    warnings: dict[str, int] = field(default_factory=dict)
+    problems: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED))
+    inserted: int | None = None
+    updated: int | None = None
+    unchanged: int | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """The same as JSON-able values; every problem is listed."""
+        plain = {name: value for name, value in self.__dict__.items() if name != "problems"}
+        plain |= {name: list(plain[name]) for name in ("files", "unknown_columns", "absent_columns")}
+        return plain | {"warnings": dict(self.warnings), "problems": self.problems.to_dicts()}
+
+    def lines(self, shown: int = SHOWN) -> list[str]:
+        """The account in sentences, rejected rows last."""
+        lines = [f"{self.table}: {self.accepted:,} accepted of {self.read:,} read ({', '.join(self.files)})"]
+        if self.inserted is not None:
+            lines.append(f"  {self.inserted:,} new, {self.updated:,} updated, {self.unchanged:,} unchanged")
+        lines += [f"  {count:,} {what}" for what, count in self._notes() if count]
+        if self.unknown_columns:
+            lines.append(f"  columns kept out: {', '.join(self.unknown_columns)}")
+        if self.absent_columns:
+            lines.append(f"  columns the mapping names and the file lacks: {', '.join(self.absent_columns)}")
+        return lines + self._rejected_lines(shown)
+
+    def _notes(self) -> list[tuple[str, int]]:
+        return [
+            ("exact duplicates dropped", self.duplicates),
+            ("older versions superseded", self.superseded),
+            ("blank rows skipped", self.blank),
+            ("rows set aside by the mapping", self.set_aside),
+            ("event rows folded into others", self.folded),
+            ("times within clock skew moved to the start of their row", self.clamped),
+            ("local times in the hour that daylight saving skips, moved forward", self.dst_gaps),
+            ("local times in the hour that daylight saving repeats, read as the first", self.dst_folds),
+            (f"rows of {self.orphan_accounts:,} accounts nobody has described", self.orphan_rows),
+            ("test accounts, kept out of scores and training", self.test_accounts),
+            *((f"rows {what}", count) for what, count in self.warnings.items()),
+        ]
+
+    def _rejected_lines(self, shown: int) -> list[str]:
+        if not self.rejected:
+            return []
+        lines = [f"  {self.rejected:,} rejected:"]
+        for row in self.problems.head(shown).iter_rows(named=True):
+            what = f"{row['column']} " if row["column"] else ""
+            value = f"{row['value']!r} " if row["value"] else ""
+            lines.append(f"    {row['file']} line {row['line']}: {what}{value}{row['reason']}")
+        more = self.problems.height - shown
+        return [*lines, f"    and {more:,} more problems"] if more > 0 else lines
+
+
+@dataclass
+class Summary:
+    """What an import did: per table, in import order. `written` is false for a dry run."""
+
+    source: str
+    tables: dict[str, TableSummary] = field(default_factory=dict)
+    written: bool = False
+
+    @property
+    def rejected(self) -> int:
+        """Rejected rows of all tables."""
+        return sum(table.rejected for table in self.tables.values())
+
+    @property
+    def problems(self) -> pl.DataFrame:
+        """Problems of all tables (`REJECTED`)."""
+        return pl.concat([pl.DataFrame(schema=REJECTED), *(t.problems for t in self.tables.values())])
+
+    def lines(self, shown: int = SHOWN) -> list[str]:
+        """The whole account in sentences; at most `shown` problems per table."""
+        head = f"source {self.source}" + ("" if self.written else ": checked, nothing written")
+        return [head, *(line for table in self.tables.values() for line in table.lines(shown))]
+
+    def to_plain(self) -> dict[str, Any]:
+        """The same as JSON-able values."""
+        tables = {name: table.to_plain() for name, table in self.tables.items()}
+        return {"source": self.source, "written": self.written, "rejected": self.rejected, "tables": tables}

@@ -1,0 +1,177 @@
+"""Bytes to text: compression, encodings, and what the first line says about the rest."""
+
+import codecs
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import ContractError
+
+#: Delimiters that are recognised without being declared; on a tie the earlier one wins.
+DELIMITERS = (",", ";", "\t", "|")
+
+#: Bytes that surely hold the column names.
+BEGINNING = 256 * 1024
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+#: Stands for a byte that is not UTF-8 in a file that otherwise is.
+DAMAGED = "\ufffd"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A decoded file: its text without byte order mark, and the encoding that fitted.
+
+    `damaged` says that single bytes did not fit and stand as U+FFFD: rows that hold one are refused.
+    """
+
+    content: str
+    encoding: str
+    damaged: bool = False
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first record: column names, the delimiter, and where the data begins (offset and line from 1)."""
+
+    names: tuple[str, ...]
+    delimiter: str
+    offset: int
+    line: int
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes, decompressed when the name ends in `.gz`.
+
+    Raises `ContractError` for a file that cannot be read or whose compression is damaged.
+    """
+    return _read(path, -1)
+
+
+def read_beginning(path: Path) -> bytes:
+    """The first bytes, enough for a line of column names. Raises as `read_bytes` does."""
+    return _read(path, BEGINNING)
+
+
+def _read(path: Path, size: int) -> bytes:
+    packed = path.suffix.lower() == ".gz"
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            return file.read(size)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ContractError(f"{path.name} is not a complete gzip file; export it again.") from error
+    except OSError as error:
+        raise ContractError(f"{path.name} cannot be read: {error.strerror or error}.") from error
+
+
+def decode_beginning(data: bytes, name: str, declared: str | None = None) -> str:
+    """The text of a file's first bytes, which may end within a character."""
+    for trim in range(4):
+        whole = data[: len(data) - trim] if len(data) == BEGINNING else data
+        try:
+            encoding = declared or next((e for mark, e in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
+            return whole.decode(encoding).removeprefix("\ufeff")
+        except (UnicodeError, LookupError):
+            continue
+    return decode(data, name, declared).content
+
+
+def decode(data: bytes, name: str, declared: str | None = None) -> Text:
+    """Decode a file by its declared encoding, its byte order mark, or by what its bytes can be.
+
+    Bytes that are UTF-8 are UTF-8. Otherwise a file with more proper UTF-8 characters than stray bytes is
+    damaged UTF-8, and one with fewer is cp1252 (latin-1 where cp1252 has no character).
+    """
+    if declared is not None:
+        return _decode_declared(data, name, declared)
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return _decode_declared(data, name, encoding)
+    try:
+        return Text(data.decode("utf-8"), "utf-8")
+    except UnicodeDecodeError:
+        return _decode_unknown(data)
+
+
+def _decode_declared(data: bytes, name: str, encoding: str) -> Text:
+    try:
+        return Text(data.decode(encoding).removeprefix("\ufeff"), encoding)
+    except LookupError as error:
+        raise ContractError(f"{encoding!r} is not an encoding; try utf-8, utf-16 or cp1252.") from error
+    except UnicodeError as error:
+        raise ContractError(f"{name} is not written in {encoding}; declare the encoding it has.") from error
+
+
+def _decode_unknown(data: bytes) -> Text:
+    tolerant = data.decode("utf-8", errors="surrogateescape")
+    stray = sum("\udc80" <= char <= "\udcff" for char in tolerant)
+    proper = sum(char > "\x7f" for char in tolerant) - stray
+    if proper > stray:
+        return Text(data.decode("utf-8", errors="replace"), "utf-8", damaged=True)
+    try:
+        return Text(data.decode("cp1252"), "cp1252")
+    except UnicodeDecodeError:
+        return Text(data.decode("latin-1"), "latin-1")
+
+
+def read_header(content: str, name: str, declared: str | None = None) -> Header:
+    """Column names and delimiter from the first record that is not empty.
+
+    A spreadsheet's `sep=;` line above the header is obeyed. Raises `ContractError` for an empty file, a
+    repeated column name, or a delimiter that is not one character.
+    """
+    if "\x00" in content[:1000]:
+        raise ContractError(f"{name} looks like UTF-16 without a byte order mark; declare the encoding.")
+    offset, line = 0, 1
+    while (end := content.find("\n", offset)) >= 0 and not content[offset:end].strip():
+        offset, line = end + 1, line + 1
+    if content[offset : offset + 4].lower() == "sep=":
+        declared = declared or content[offset + 4]
+        offset, line = content.find("\n", offset) + 1, line + 1
+    if not content[offset:].strip():
+        raise ContractError(f"{name} is empty; expected a line of column names.")
+    delimiter = declared or _detect_delimiter(content, offset)
+    if len(delimiter) != 1:
+        raise ContractError(f"The delimiter {delimiter!r} declared for {name} must be one character.")
+    try:
+        names, length, lines = _first_record(content, offset, delimiter)
+    except csv.Error as error:
+        raise ContractError(f"The column names of {name} cannot be read; check its quotes.") from error
+    _refuse_repeated(names, name)
+    return Header(names, delimiter, offset + length, line + lines)
+
+
+def _detect_delimiter(content: str, offset: int) -> str:
+    first = content[offset : content.find("\n", offset) + 1 or len(content)]
+    return max(DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark))))
+
+
+def _first_record(content: str, offset: int, delimiter: str) -> tuple[tuple[str, ...], int, int]:
+    """Names, length in characters and number of lines of the record that starts at `offset`."""
+    taken: list[str] = []
+
+    def lines() -> Iterator[str]:
+        start = offset
+        while start < len(content):
+            end = content.find("\n", start) + 1 or len(content)
+            taken.append(content[start:end])
+            yield taken[-1]
+            start = end
+
+    names = tuple(cell.strip() for cell in next(csv.reader(lines(), delimiter=delimiter)))
+    return names, sum(map(len, taken)), len(taken)
+
+
+def _refuse_repeated(names: tuple[str, ...], file: str) -> None:
+    named = [name for name in names if name]
+    repeated = sorted({name for name in named if named.count(name) > 1})
+    if repeated:
+        raise ContractError(f"{file} has the column {repeated[0]!r} more than once; rename one of them.")
