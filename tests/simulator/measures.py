@@ -2,9 +2,7 @@
 
 from datetime import datetime, timedelta
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from training.simulator import Simulated
 
@@ -117,11 +115,3 @@ def marginals(simulated: Simulated) -> dict[str, float]:
         "complaints_per_100_failures": 100 * float(complaints.sum() / issues["problem"].sum()),
         **{f"base_{name}": rate for name, rate in base_rates(simulated).items()},
     }
-
-
-def auc(score: NDArray[np.float64], outcome: NDArray[np.bool_]) -> float:
-    """Chance that a row with the outcome scores above one without; ties count half."""
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    hits = int(outcome.sum())
-    return float((rank[outcome].sum() - hits * (hits + 1) / 2) / (hits * (len(outcome) - hits)))

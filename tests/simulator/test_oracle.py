@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from tests.simulator import measures
 from training.simulator import Simulated, oracle, simulate
@@ -31,8 +32,8 @@ def test_probabilities_add_up(forecast: pl.DataFrame) -> None:
 
 
 def test_the_oracle_ranks_the_realised_future(forecast: pl.DataFrame) -> None:
-    silent = measures.auc(forecast["p_silent"].to_numpy(), forecast["silent"].to_numpy())
-    churn = measures.auc(forecast["p_churn"].to_numpy(), forecast["churn"].to_numpy())
+    silent = roc_auc_score(forecast["silent"], forecast["p_silent"])
+    churn = roc_auc_score(forecast["churn"], forecast["p_churn"])
     assert silent > 0.82
     assert churn > 0.82
 
@@ -48,6 +49,11 @@ def test_the_oracle_knows_of_decisions_already_taken(earlier: Simulated, forecas
     rows = forecast.join(earlier.truth.select("account_id", "decided_to_leave"), on="account_id")
     decided = rows.filter("decided_to_leave")["p_churn"].mean()
     assert decided > 10 * rows.filter(~pl.col("decided_to_leave"))["p_churn"].mean()
+
+
+def test_it_needs_a_future(earlier: Simulated) -> None:
+    with pytest.raises(ValueError, match="at least one future"):
+        oracle(earlier, futures=0)
 
 
 def test_a_future_that_cannot_stay_through_the_blackout_is_no_forecast(earlier: Simulated) -> None:

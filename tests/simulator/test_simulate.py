@@ -112,6 +112,8 @@ def test_refusals_say_what_to_do() -> None:
         simulate(10, 10, "default", seed=1, snapshot_week=10)
     with pytest.raises(ValueError, match="UTC"):
         simulate(10, 10, "default", seed=1, start=datetime(2023, 1, 2))
+    with pytest.raises(ValueError, match="whole second"):
+        simulate(10, 10, "default", seed=1, start=datetime(2023, 1, 2, microsecond=1, tzinfo=UTC))
     doomed = replace(WORLDS["default"], name="doomed", involuntary=0.2)
     with pytest.raises(ValueError, match="outlive the burn-in"):
         simulate(10, 10, doomed, seed=1)

@@ -5,7 +5,8 @@ after 15 June and by 13 September. It is silent if the customer did not speak up
 demanded escalation, CSAT of 2 or less, NPS of 6 or less) in the 90 days before leaving, the last
 day excepted; voice heard before 1 June counts too. Futures that leave inside the blackout are
 excluded, exactly as such rows are from training, so the probabilities are conditional on staying
-through it; where no future stays they are null.
+through it; where no future stays they are null. An account younger than the look-back is judged by
+the voice it has had so far.
 
 A model judged against these numbers is judged against what is knowable in principle; it can never
 reach them, for the oracle knows of decisions nobody has told us about.
@@ -31,8 +32,10 @@ def oracle(simulated: Simulated, horizon_days: int = 90, blackout_days: int = 14
     """Probabilities at ``simulated.end`` for each account active then.
 
     ``p_churn`` is voluntary and the sum of ``p_silent`` and ``p_vocal``; ``p_involuntary`` is the
-    competing cause.
+    competing cause. Raises ``ValueError`` for no futures.
     """
+    if futures < 1:
+        raise ValueError(f"need at least one future per account, got {futures}")
     rng = np.random.Generator(np.random.PCG64([simulated.seed, STREAM, simulated.weeks]))
     hidden = simulated.hidden
     started = hidden.traits.start_week < simulated.weeks

@@ -10,7 +10,6 @@
 Separate random streams for people, lives and timestamps: the same seed gives the same output.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -87,6 +86,9 @@ def simulate(
 ) -> Simulated:
     """Simulate ``accounts`` existing accounts, and those who join, for ``weeks`` weeks.
 
+    New accounts arrive at a Poisson rate of ``world.arrivals`` per initial account and week, which about
+    replaces those who leave. ``mrr``, seats and plan never change, so revenue moves by exits alone.
+
     With ``snapshot_week`` the result also holds, as ``earlier``, the same base as it stood that
     many weeks after the start, so that a forecast made there can meet its realised future.
     """
@@ -119,6 +121,8 @@ def _check(accounts: int, weeks: int, start: datetime, snapshot_week: int | None
         raise ValueError(f"need at least one account and one week, got {accounts} and {weeks}")
     if start.utcoffset() != timedelta(0):
         raise ValueError(f"start must be a time in UTC, got {start.isoformat()}")
+    if start.microsecond:
+        raise ValueError(f"start must be a whole second, got {start.isoformat()}")
     if snapshot_week is not None and not 0 < snapshot_week < weeks:
         raise ValueError(f"snapshot_week must lie inside the {weeks} weeks, got {snapshot_week}")
 
@@ -210,11 +214,11 @@ def _truth(record: Record, state: State, weeks: int) -> pl.DataFrame:
     """Hidden traits and state of every account that had started."""
     traits, world = record.traits, record.world
     decided = np.where(state.decided_week == UNDECIDED, np.nan, (state.decided_week + 1) * WEEK)
-    segments: Sequence[str] = [segment.name for segment in world.segments]
+    segments = np.array([segment.name for segment in world.segments])
     frame = pl.DataFrame(
         {
             "account_id": frames.account_ids(np.arange(len(state.ended))),
-            "segment": np.array(segments)[traits.segment],
+            "segment": segments[traits.segment],
             "active": np.isinf(state.ended),
             "satisfaction": state.satisfaction,
             "engagement": state.engagement,
