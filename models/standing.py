@@ -23,7 +23,7 @@ from models.labels import DEFAULTS, LabelParams, only, zero_runs
 YOUNG_DAYS = 30
 
 #: Every standing, first match wins.
-STANDINGS = ("test", "unknown", "gone", "leaving", "unpaid", "undated", "young", "eligible")
+STANDINGS = ("unknown", "test", "gone", "leaving", "unpaid", "undated", "young", "eligible")
 
 #: The standings that get a score.
 SCORED = ("eligible", "young", "undated")
@@ -34,8 +34,8 @@ _LOOKED_AT = ("account_id", "is_test", "started_at", "notice_at", "ended_at", "r
 def standings(history: History, at: Sequence[datetime], params: LabelParams = DEFAULTS) -> pl.DataFrame:
     """account_id, as_of, standing: one row per account and moment, sorted by as_of, then account_id.
 
-    test      internal and test accounts
     unknown   nobody knew the account yet (recorded later), or it had not started
+    test      internal and test accounts
     gone      the end had happened and was known
     leaving   a notice had been given and was known
     unpaid    paying nothing for `lapse_days` or longer, as the contracts known then say
@@ -50,8 +50,8 @@ def standings(history: History, at: Sequence[datetime], params: LabelParams = DE
         _unpaid(history, at, params), on=["account_id", "as_of"], how="left", maintain_order="left"
     )
     standing = (
-        pl.when("is_test").then(pl.lit("test"))
-        .when(~rows_known(TABLES["accounts"], t, delay)).then(pl.lit("unknown"))
+        pl.when(~rows_known(TABLES["accounts"], t, delay)).then(pl.lit("unknown"))
+        .when("is_test").then(pl.lit("test"))
         .when(value_known("ended_at", t, delay)).then(pl.lit("gone"))
         .when(value_known("notice_at", t, delay)).then(pl.lit("leaving"))
         .when(pl.col("unpaid").is_not_null()).then(pl.lit("unpaid"))
