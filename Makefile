@@ -1,0 +1,15 @@
+# The menu: one line each. BIN is made on first use from pyproject.toml and constraints.txt.
+BIN := .venv/bin
+
+demo: .venv/run ; $(BIN)/ebbtide demo
+test: .venv/dev ; $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+lint: .venv/dev ; $(BIN)/ruff check . && $(BIN)/ruff format --check .
+types: .venv/dev ; $(BIN)/mypy
+docs: .venv/dev ; $(BIN)/python -m tests.docs --write
+bench: .venv/dev ; $(BIN)/python -m bench $(ARGS)
+serve: .venv/run ; $(BIN)/ebbtide serve
+
+.venv/run: pyproject.toml constraints.txt ; test -x $(BIN)/python || python3.11 -m venv .venv; $(BIN)/pip install --quiet --constraint constraints.txt --editable '.[postgres]' && touch $@
+.venv/dev: pyproject.toml constraints.txt ; test -x $(BIN)/python || python3.11 -m venv .venv; $(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,postgres]' && touch $@
+
+.PHONY: demo test lint types docs bench serve
