@@ -11,7 +11,7 @@ import polars as pl
 
 from models.imports.check import REJECTED
 from models.imports.convert import Reading, as_text, known, text_of
-from models.imports.events import collapse
+from models.imports.events import collapse, holds
 from models.imports.read import FILE, LINE, Raw
 from models.imports.running import spread
 from models.imports.selection import Selected, in_time, placed, where
@@ -77,7 +77,6 @@ def _joined(frame: pl.DataFrame, lookup: Lookup, raw: Raw, mapping: TableMapping
     if lookup.rows.last_row_per is None and lookup.rows.running is None:
         rows = placed(rows, mapping.table.name, lookup.theirs, lookup.rows.ordered_by, lookup.source).frame
         rows = in_time(rows, lookup.theirs, lookup.rows.ordered_by)
-    keep = "first" if lookup.take == "first" else "last"
     keyed = rows.with_columns(as_text(rows[lookup.theirs]))
     if lookup.take == "first":
         one = keyed.unique(lookup.theirs, keep="first", maintain_order=True)
@@ -105,7 +104,7 @@ def _filled(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], mapping: 
     }
     named = {f"\x00{name} {index}": value for (name, index), value in base.items()} | extra
     if mapping.rows.last_row_per is None:
-        rows = frame.select(*(value.alias(name) for name, (_, value) in named.items()), FILE, LINE)
+        rows = frame.select(*(_if(cell, value).alias(name) for name, (cell, value) in named.items()), FILE, LINE)
     else:
         rows = collapse(frame, mapping.rows.last_row_per, named, (FILE, LINE))
     return rows.select(
@@ -136,6 +135,10 @@ def _base(cell: Cell, schema: Mapping[str, pl.DataType], source: Source) -> pl.E
     return _column(cell.source, schema)
 
 
+def _if(cell: Cell, value: pl.Expr) -> pl.Expr:
+    return pl.when(holds(cell.when)).then(value) if cell.when else value
+
+
 def _column(name: str | None, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     """A source column as text, unknown everywhere where the file lacks it."""
     if name is None or name not in schema:
@@ -148,12 +151,15 @@ def _finished(value: pl.Expr, cell: Cell, source: Source) -> pl.Expr:
     by `NA`."""
     if cell.take == "count":
         return value
+    nulls = source.null | cell.null
+    trimmed = value.str.strip_chars()
+    if cell.other is not None:
+        value = pl.when(known(trimmed, nulls).is_not_null()).then(pl.lit(cell.other))
     if cell.values:
-        trimmed = value.str.strip_chars()
-        other = pl.lit(cell.other) if cell.other is not None else value
-        other = pl.when(known(trimmed, source.null | cell.null).is_not_null()).then(other)
-        value = trimmed.replace_strict(list(cell.values), list(cell.values.values()), default=other)
-    value = known(value, source.null | cell.null)
+        value = trimmed.replace_strict(
+            list(cell.values), list(cell.values.values()), default=value, return_dtype=pl.String
+        )
+    value = known(value, nulls)
     return value if cell.default is None else value.fill_null(cell.default)
 
 

@@ -33,7 +33,7 @@ def collapse(
 
 def _take(cell: Cell, value: pl.Expr) -> pl.Expr:
     if cell.when:
-        value = value.filter(pl.any_horizontal(*(_holds(when) for when in cell.when)).fill_null(False))
+        value = value.filter(holds(cell.when))
     if cell.take == "first":
         return value.first()
     if cell.take == "count":
@@ -47,6 +47,11 @@ def _take(cell: Cell, value: pl.Expr) -> pl.Expr:
 def _number(value: pl.Expr) -> pl.Expr:
     """The number a cell begins with: 3 of `3 - Moderate`."""
     return value.cast(pl.String).str.extract(_NUMBER, 1).cast(pl.Float64)
+
+
+def holds(conditions: tuple[When, ...]) -> pl.Expr:
+    """Whether any of the conditions holds on a row."""
+    return pl.any_horizontal(*(_holds(when) for when in conditions)).fill_null(False)
 
 
 def _holds(when: When) -> pl.Expr:

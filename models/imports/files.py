@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -19,13 +19,7 @@ class Found:
     files: tuple[Path, ...]
     lookups: dict[str, tuple[Path, ...]]
     names: dict[Path, tuple[str, ...]]
-
-    @property
-    def unknown(self) -> tuple[str, ...]:
-        """Columns of the table's own files that this table does not use, in file order."""
-        used = _used(self.mapping)
-        every = dict.fromkeys(name for file in self.files for name in self.names[file])
-        return tuple(name for name in every if name not in used)
+    unknown: tuple[str, ...] = ()
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -62,6 +56,24 @@ def find(path: Path, mapping: Mapping, require: Iterable[str] = ()) -> dict[str,
     unfilled = [name for name in require if name not in mapping.tables]
     if unfilled:
         raise ContractError(f"Source {mapping.name} does not fill the required table {unfilled[0]}.")
+    return _with_unknown(found)
+
+
+def _with_unknown(found: dict[str, Found]) -> dict[str, Found]:
+    """Name the columns nobody uses, each at the first table that reads its file."""
+    used: dict[Path, set[str]] = {}
+    for table in found.values():
+        for file in table.files:
+            used[file] = used.get(file, set()) | _used(table.mapping)
+        for lookup in table.mapping.lookups:
+            for file in table.lookups[lookup.name]:
+                used[file] = used.get(file, set()) | _used_by_lookup(table.mapping, lookup)
+    named: set[Path] = set()
+    for name, table in found.items():
+        fresh = [file for file in table.files if file not in named]
+        named.update(fresh)
+        unknown = dict.fromkeys(n for file in fresh for n in table.names[file] if n not in used[file])
+        found[name] = replace(table, unknown=tuple(unknown))
     return found
 
 
@@ -135,6 +147,15 @@ def _used(table: TableMapping) -> set[str]:
         return {*table.table.names, *table.rows.reads}
     cells = {name for cells in table.columns.values() for cell in cells for name in cell.reads}
     return cells | {*table.rows.reads} | {lookup.ours for lookup in table.lookups}
+
+
+def _used_by_lookup(table: TableMapping, lookup: Lookup) -> set[str]:
+    prefix = f"{lookup.name}."
+    return {
+        lookup.theirs,
+        *lookup.rows.reads,
+        *(name.removeprefix(prefix) for name in _used(table) if name.startswith(prefix)),
+    }
 
 
 def _optional(table: TableMapping) -> tuple[str, ...]:

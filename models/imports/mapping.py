@@ -26,6 +26,7 @@ RUNNING_KEYS = ("by", "start", "end", "total")
 COLUMN_KEYS = ("from", "constant", "template", "values", "other", "default", "format", "null", "decimal", "scale",
                "plus", "take", "when")  # fmt: skip
 WHEN_KEYS = ("grew", "fell", "at_least", "is", "is_not", "becomes")
+BETWEEN_ROWS = ("grew", "fell", "becomes")
 TAKES = ("first", "last", "min", "max", "count")
 UNITS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
 
@@ -177,8 +178,10 @@ def _cell(plain: Any, place: str, rows: Rows) -> Cell:
     if take is not None and take not in TAKES:
         raise ContractError(f"{place} take must be one of {', '.join(TAKES)}.")
     when = plain.get("when", [])
-    if (take or when) and not rows.last_row_per:
-        raise ContractError(f"{place} uses take or when, which need last_row_per in its table.")
+    conditions = tuple(_when(one, place) for one in (when if isinstance(when, list) else [when]))
+    between = [one.kind for one in conditions if one.kind in BETWEEN_ROWS]
+    if (take or between) and not rows.last_row_per:
+        raise ContractError(f"{place} uses {between[0] if between else 'take'}, which needs last_row_per in its table.")
     plus, seconds = _plus(plain, place)
     return Cell(
         source=_optional(plain, "from", place),
@@ -194,7 +197,7 @@ def _cell(plain: Any, place: str, rows: Rows) -> Cell:
         plus=plus,
         plus_seconds=seconds,
         take=take,
-        when=tuple(_when(one, place) for one in (when if isinstance(when, list) else [when])),
+        when=conditions,
     )
 
 

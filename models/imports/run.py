@@ -6,7 +6,7 @@ running the import again completes it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
@@ -27,7 +27,7 @@ from models.imports.times import check_zone
 from models.imports.versions import latest, stamp
 
 #: Rows handed to the sink at a time; each batch is one transaction.
-BATCH = 50_000
+BATCH = 20_000
 
 #: Tables no history can do without.
 REQUIRED = ("accounts", "interactions")
@@ -45,12 +45,14 @@ class Counts(Protocol):
     def updated(self) -> int: ...
     @property
     def unchanged(self) -> int: ...
+    @property
+    def stale(self) -> int: ...
 
 
 class Sink(Protocol):
-    """Where accepted rows go. `upsert` has committed when it returns."""
+    """Where accepted rows go. `write` has committed when it returns; a column the frame lacks is left alone."""
 
-    def upsert(self, table: str, frame: pl.DataFrame) -> Counts: ...
+    def write(self, table_name: str, frame: pl.DataFrame) -> Counts: ...
 
 
 def run(
@@ -72,10 +74,10 @@ def run(
     """
     declared = _declared(mapping, timezone, delay)
     summary = Summary(declared.name, written=sink is not None)
-    for name, frame, table in _tables(path, declared, (), known):
-        summary.tables[name] = table
+    for done in _tables(path, declared, (), known):
+        summary.tables[done.summary.table] = done.summary
         if sink is not None:
-            _write(sink, frame, table, progress=progress, batch=batch)
+            _write(sink, done, progress, batch)
     return summary
 
 
@@ -93,8 +95,9 @@ def read_folder(
     declared = _declared(mapping, timezone, delay)
     summary = Summary(declared.name)
     frames: dict[str, pl.DataFrame] = {}
-    for name, frame, table in _tables(path, declared, REQUIRED, None):
-        summary.tables[name], frames[name] = table, frame
+    for done in _tables(path, declared, REQUIRED, None):
+        summary.tables[done.summary.table] = done.summary
+        frames[done.summary.table] = done.frame
     return frames, summary
 
 
@@ -117,31 +120,40 @@ def _declared(mapping: str | Path | Mapping, timezone: str | None, delay: timede
     return replace(declared, tables=tables)
 
 
-def _tables(
-    path: Path, mapping: Mapping, require: Iterable[str], known: pl.DataFrame | None
-) -> Iterator[tuple[str, pl.DataFrame, TableSummary]]:
-    """Name, accepted rows and account of each table, accounts first."""
+@dataclass(frozen=True)
+class _Done:
+    """A checked table: its rows in contract schema, which columns the source fills, and the account."""
+
+    frame: pl.DataFrame
+    filled: list[str]
+    summary: TableSummary
+
+
+def _tables(path: Path, mapping: Mapping, require: Iterable[str], known: pl.DataFrame | None) -> Iterator[_Done]:
+    """Each table that has files, accounts first."""
     accounts = ACCOUNTS.empty()
-    for name, found in find(path, mapping, require).items():
-        frame, summary = _table(found)
+    for found in find(path, mapping, require).values():
+        done = _table(found)
         if found.mapping.table is ACCOUNTS:
-            accounts = frame
-            summary.test_accounts = int(frame["is_test"].sum() or 0)
-            summary.warnings = account_warnings(frame)
+            accounts = done.frame
+            done.summary.test_accounts = int(accounts["is_test"].sum() or 0)
+            done.summary.warnings = account_warnings(accounts)
         else:
             lived = lives(accounts, known)
-            summary.warnings = warnings(frame, found.mapping.table, lived)
-            summary.orphan_rows, summary.orphan_accounts = orphans(frame, lived)
-        yield name, frame, summary
+            done.summary.warnings = warnings(done.frame, found.mapping.table, lived)
+            done.summary.orphan_rows, done.summary.orphan_accounts = orphans(done.frame, lived)
+        yield done
 
 
-def _table(found: Found) -> tuple[pl.DataFrame, TableSummary]:
+def _table(found: Found) -> _Done:
     """Read, map, check and deduplicate one table."""
     mapping, table = found.mapping, found.mapping.table
     raw = _read(found.files, mapping.source)
     applied = apply(raw, mapping, {k.name: _read(found.lookups[k.name], k.source) for k in mapping.lookups})
     checked = check(applied.raw, table, applied.readings)
     frame, duplicates, superseded = latest(checked.frame, table)
+    frame = stamp(frame.select(table.names), table, mapping.source.delay)
+    filled = [name for name in table.names if name in applied.raw.frame.columns or name == "recorded_at"]
     summary = TableSummary(
         table.name,
         files=tuple(file.name for file in found.files),
@@ -160,7 +172,7 @@ def _table(found: Found) -> tuple[pl.DataFrame, TableSummary]:
         absent_columns=found.absent,
         problems=in_order(pl.concat([applied.problems, checked.problems])),
     )
-    return stamp(frame.select(table.names), table, mapping.source.delay), summary
+    return _Done(frame, filled, summary)
 
 
 def _read(files: tuple[Path, ...], source: Source) -> Raw:
@@ -179,13 +191,14 @@ def _read(files: tuple[Path, ...], source: Source) -> Raw:
     return Raw(pl.concat(frames, how="diagonal"), names, broken)
 
 
-def _write(sink: Sink, frame: pl.DataFrame, summary: TableSummary, *, progress: Progress | None, batch: int) -> None:
-    summary.inserted = summary.updated = summary.unchanged = 0
-    for start in range(0, frame.height, batch):
-        part = frame.slice(start, batch)
-        counts = sink.upsert(summary.table, part)
+def _write(sink: Sink, done: _Done, progress: Progress | None, batch: int) -> None:
+    summary, frame = done.summary, done.frame.select(done.filled)
+    summary.inserted = summary.updated = summary.unchanged = summary.stale = 0
+    for part in frame.iter_slices(batch):
+        counts = sink.write(summary.table, part)
         summary.inserted += counts.inserted
         summary.updated += counts.updated
         summary.unchanged += counts.unchanged
+        summary.stale += counts.stale
         if progress is not None:
-            progress(summary.table, start + part.height)
+            progress(summary.table, summary.inserted + summary.updated + summary.unchanged + summary.stale)

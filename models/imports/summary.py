@@ -23,7 +23,8 @@ class TableSummary:
     `duplicates` are exact copies, `superseded` older versions of a row in the same import, `blank` rows without
     a filled cell, `set_aside` rows a mapping did not want, `folded` event rows that became part of another row.
     `clamped` counts times set to the start of their row, `dst_gaps` and `dst_folds` local times in odd hours.
-    `inserted`, `updated`, `unchanged` are what the store said; None where nothing was written.
+    `inserted`, `updated`, `unchanged` and `stale` (the store holds a newer version) are what the store said; None
+    where nothing was written.
     """
 
     table: str
@@ -49,18 +50,24 @@ class TableSummary:
     inserted: int | None = None
     updated: int | None = None
     unchanged: int | None = None
+    stale: int | None = None
 
-    def to_plain(self) -> dict[str, Any]:
-        """The same as JSON-able values; every problem is listed."""
+    def to_plain(self, shown: int | None = None) -> dict[str, Any]:
+        """The same as JSON-able values, with at most `shown` problems (None: all)."""
         plain = {name: value for name, value in self.__dict__.items() if name != "problems"}
         plain |= {name: list(plain[name]) for name in ("files", "unknown_columns", "absent_columns")}
-        return plain | {"warnings": dict(self.warnings), "problems": self.problems.to_dicts()}
+        return plain | {
+            "warnings": dict(self.warnings),
+            "problems": self.problems.head(self.problems.height if shown is None else shown).to_dicts(),
+        }
 
     def lines(self, shown: int = SHOWN) -> list[str]:
         """The account in sentences, rejected rows last."""
         lines = [f"{self.table}: {self.accepted:,} accepted of {self.read:,} read ({', '.join(self.files)})"]
         if self.inserted is not None:
             lines.append(f"  {self.inserted:,} new, {self.updated:,} updated, {self.unchanged:,} unchanged")
+        if self.stale:
+            lines.append(f"  {self.stale:,} older than what the store holds, left alone")
         lines += [f"  {count:,} {what}" for what, count in self._notes() if count]
         if self.unknown_columns:
             lines.append(f"  columns kept out: {', '.join(self.unknown_columns)}")
@@ -74,7 +81,8 @@ class TableSummary:
             ("older versions superseded", self.superseded),
             ("blank rows skipped", self.blank),
             ("rows set aside by the mapping", self.set_aside),
-            ("event rows folded into others", self.folded),
+            ("event rows folded into others", max(self.folded, 0)),
+            ("more rows than read: one per change of what runs together", max(-self.folded, 0)),
             ("times within clock skew moved to the start of their row", self.clamped),
             ("local times in the hour that daylight saving skips, moved forward", self.dst_gaps),
             ("local times in the hour that daylight saving repeats, read as the first", self.dst_folds),
@@ -118,7 +126,7 @@ class Summary:
         head = f"source {self.source}" + ("" if self.written else ": checked, nothing written")
         return [head, *(line for table in self.tables.values() for line in table.lines(shown))]
 
-    def to_plain(self) -> dict[str, Any]:
-        """The same as JSON-able values."""
-        tables = {name: table.to_plain() for name, table in self.tables.items()}
+    def to_plain(self, shown: int | None = None) -> dict[str, Any]:
+        """The same as JSON-able values, with at most `shown` problems per table (None: all)."""
+        tables = {name: table.to_plain(shown) for name, table in self.tables.items()}
         return {"source": self.source, "written": self.written, "rejected": self.rejected, "tables": tables}
