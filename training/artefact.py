@@ -1,0 +1,72 @@
+"""Writing what training produced as an artefact: the model, the fitted objects, the card and the report."""
+
+import io
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from models import registry
+from models.clock import isoformat
+from training.report import card, page
+from training.train import Config, Trained
+
+LIBRARIES = ("ebbtide", "numpy", "polars", "scipy", "joblib")
+
+
+def save(trained: Trained, root: Path, created_at: datetime, config: Config, revision: str | None) -> str:
+    """Store the artefact below `root` and return its model id. Nothing is visible until all of it is there."""
+    model, report = trained.model, plain(trained.report)
+    facts = registry.Facts(
+        status=model.status,
+        phase=model.phase,
+        features=dict(model.fingerprints),
+        p_ref=model.health.p_ref,
+        label=asdict(model.label),
+        data_range=_range(report),
+        thresholds=model.health.to_plain(),
+        metrics=report,
+        versions=registry.library_versions(*LIBRARIES),
+        seed=config.seed,
+        git_revision=revision,
+    )
+    files: dict[str, bytes | Path] = {
+        "estimator.joblib": _estimator(trained.estimator),
+        "CARD.md": card(model, report).encode(),
+        "report.html": page(model, report).encode(),
+    }
+    return registry.put(root, model.to_plain(), facts, created_at, files)
+
+
+def plain(value: Any) -> Any:
+    """JSON values only: instants as text, arrays as lists, keys as text, numbers that are none as null."""
+    return json.loads(json.dumps(_jsonable(value), allow_nan=False))
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, datetime):
+        return isoformat(value)
+    if hasattr(value, "tolist"):
+        return _jsonable(value.tolist())
+    if isinstance(value, float) and not (value == value and abs(value) != float("inf")):
+        return None
+    return value
+
+
+def _range(report: dict[str, Any]) -> tuple[str, str] | None:
+    first, last = report["data"]["from"], report["data"]["to"]
+    return (first, last) if first and last else None
+
+
+def _estimator(fitted: dict[str, Any]) -> bytes:
+    """The fitted objects for data scientists; the service never opens them."""
+    buffer = io.BytesIO()
+    joblib.dump(fitted, buffer)
+    return buffer.getvalue()

@@ -1,0 +1,285 @@
+"""Commands of the offline side: simulate, train, predict, and the artefact store."""
+
+import getpass
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from models.clock import isoformat, now, parse_instant
+from models.errors import EbbtideError
+from models.settings import Settings
+
+if TYPE_CHECKING:
+    from models.history import History
+
+
+class Moment(click.ParamType[datetime]):
+    """An instant on the command line: ISO 8601 with an offset, or a date (its midnight, UTC)."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it, or say how to write it."""
+        try:
+            return value if isinstance(value, datetime) else parse_instant(value)
+        except (ValueError, EbbtideError) as error:
+            self.fail(f"{error} Write 2026-03-02 or 2026-03-02T08:00:00Z.", param, ctx)
+
+
+FOLDER = click.Path(exists=True, path_type=Path)
+
+
+@contextmanager
+def telling(quiet: bool) -> Iterator[Any]:
+    """A function that shows what is being done, on a terminal; silent in a pipe."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("starting") as status:
+        yield lambda what: status.update(what)
+
+
+@click.command()
+@click.option("--accounts", type=click.IntRange(1, 2_000_000), default=2000, show_default=True)
+@click.option("--weeks", type=click.IntRange(1, 1000), default=143, show_default=True)
+@click.option("--world", type=click.Choice(["null", "default", "strong"]), default="default", show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
+@click.option("--truth", is_flag=True, help="Also write the oracle's probabilities and the hidden state, apart.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+def simulate(accounts: int, weeks: int, world: str, seed: int, form: str, truth: bool, out: Path) -> None:
+    """Write a simulated customer base in the contract's format.
+
+    The truth goes to OUT-truth, a folder of its own that no other command reads.
+    """
+    from training import simulator  # noqa: PLC0415
+
+    with telling(quiet=False) as tell:
+        tell(f"living through {weeks} weeks with {accounts:,} accounts")
+        simulated = simulator.simulate(accounts, weeks, world, seed)
+        simulator.write(simulated, out, form)
+        if truth:
+            tell("asking the oracle: 200 futures of every account")
+            simulator.write_truth(simulated, out.with_name(f"{out.name}-truth"), form)
+    counts = ", ".join(f"{frame.height:,} {name}" for name, frame in simulated.tables.items())
+    click.echo(f"{out}: {counts}; ends {isoformat(simulated.end)}")
+
+
+@click.command()
+@click.option("--data", type=FOLDER, help="A folder of contract files (CSV or Parquet).")
+@click.option("--db", is_flag=True, help="Take the history from the store.")
+@click.option("--source", default="contract", show_default=True, help="Mapping for --data: a name or a .toml file.")
+@click.option("--as-of", type=Moment(), help="What was known then; default: the last thing that happened.")
+@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML: see docs/training.md.")
+@click.option("--promote", is_flag=True, help="Put the model in service.")
+@click.option("--why", default="trained and promoted in one go", show_default=True, help="Reason kept with --promote.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def train(
+    data: Path | None, db: bool, source: str, as_of: datetime | None, config: Path | None, promote: bool, why: str, as_json: bool
+) -> None:
+    """From history to an artefact: prints its id, and how good it is in words."""
+    from models import registry  # noqa: PLC0415
+    from training import artefact, config as configs, train as training  # noqa: PLC0415
+
+    if (data is None) == (not db):
+        raise click.UsageError("Say where the history is: --data FOLDER or --db.")
+    settings = Settings.from_environment()
+    chosen = configs.load(config)
+    with telling(quiet=as_json) as tell:
+        tell("reading the history")
+        history = _history(data, source, settings)
+        cutoff = as_of or _end(history)
+        trained = training.train(history, cutoff, chosen, tell)
+        model_id = artefact.save(trained, settings.artifacts, now(), chosen, _revision())
+    if promote:
+        registry.promote(settings.artifacts, model_id, _who(), now(), why)
+        _record(settings)
+    _say_trained(model_id, artefact.plain(trained.report), trained.model.status, promoted=promote, as_json=as_json)
+
+
+def _say_trained(model_id: str, report: dict[str, Any], status: str, *, promoted: bool, as_json: bool) -> None:
+    if as_json:
+        said = {"model_id": model_id, "status": status, "promoted": promoted, **report}
+        click.echo(json.dumps(said, indent=2, ensure_ascii=False))
+        return
+    click.echo(model_id)
+    click.echo(f"{status}{'; in service' if promoted else ''}", err=True)
+    for verdict in report["verdicts"]:
+        click.echo(f"- {verdict}", err=True)
+
+
+@click.command()
+@click.option("--data", type=FOLDER, required=True, help="A folder of contract files (CSV or Parquet).")
+@click.option("--source", default="contract", show_default=True, help="Mapping: a name or a .toml file.")
+@click.option("--as-of", type=Moment(), help="Score as of then; default: the last thing that happened.")
+@click.option("--model", "model_id", help="Model id; default: the model in service.")
+@click.option("--top", type=click.IntRange(0), default=3, show_default=True, help="Reasons per account.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A .csv or .parquet file.")
+def predict(data: Path, source: str, as_of: datetime | None, model_id: str | None, top: int, out: Path) -> None:
+    """Score a folder of history offline, without a store."""
+    from models.loading import current_model_id, load_model  # noqa: PLC0415
+    from training.predict import predict as run, write  # noqa: PLC0415
+
+    settings = Settings.from_environment()
+    model, _ = load_model(settings.artifacts, model_id or current_model_id(settings.artifacts))
+    with telling(quiet=False) as tell:
+        tell("reading the history")
+        history = _history(data, source, settings)
+        tell("scoring")
+        rows = run(model, history, as_of or _end(history), settings.margin, settings.currency, top)
+        write(rows, out)
+    click.echo(f"{out}: {rows.height:,} accounts scored by {model.model_id} ({model.status})")
+
+
+@click.group()
+def models() -> None:
+    """The artefact store: list, show, verify, promote, roll back."""
+
+
+@models.command("list")
+def list_models() -> None:
+    """Every artefact, oldest first; the one in service is marked."""
+    from models import registry  # noqa: PLC0415
+
+    root = Settings.from_environment().artifacts
+    served = registry.current(root)
+    table = Table("", "model", "phase", "status", "trained on data to", box=None)
+    for listed in registry.list_artefacts(root):
+        mark = "*" if served and served.model_id == listed.model_id else ""
+        manifest = listed.manifest
+        if manifest is None:
+            table.add_row(mark, listed.model_id, "", f"unreadable: {listed.problem}", "")
+        else:
+            last = manifest.data_range[1] if manifest.data_range else ""
+            table.add_row(mark, listed.model_id, manifest.phase, manifest.status, last)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@models.command()
+@click.argument("model_id", required=False)
+def show(model_id: str | None) -> None:
+    """The manifest of an artefact (default: the one in service) as JSON."""
+    from models import registry  # noqa: PLC0415
+    from models.loading import current_model_id  # noqa: PLC0415
+
+    root = Settings.from_environment().artifacts
+    click.echo(registry.show(root, model_id or current_model_id(root)).to_json().decode(), nl=False)
+
+
+@models.command()
+@click.argument("model_id")
+def verify(model_id: str) -> None:
+    """Check an artefact's files against its manifest, and that it opens and fits this version."""
+    from models.loading import load_model  # noqa: PLC0415
+
+    load_model(Settings.from_environment().artifacts, model_id)
+    click.echo(f"{model_id}: files unchanged, safe to open, features fit")
+
+
+@models.command()
+@click.argument("model_id")
+@click.option("--why", required=True, help="Reason, kept in the history.")
+@click.option("--who", default=None, help="Who decides; default: the user running this.")
+def promote(model_id: str, why: str, who: str | None) -> None:
+    """Put an artefact in service; running services swap to it by themselves."""
+    from models import registry  # noqa: PLC0415
+    from models.loading import load_model  # noqa: PLC0415
+
+    settings = Settings.from_environment()
+    load_model(settings.artifacts, model_id)
+    change = registry.promote(settings.artifacts, model_id, who or _who(), now(), why)
+    _record(settings)
+    click.echo(f"{change.model_id} is in service")
+
+
+@models.command()
+@click.option("--why", required=True, help="Reason, kept in the history.")
+@click.option("--who", default=None, help="Who decides; default: the user running this.")
+def rollback(why: str, who: str | None) -> None:
+    """Put the model before the current one back in service."""
+    from models import registry  # noqa: PLC0415
+
+    settings = Settings.from_environment()
+    change = registry.rollback(settings.artifacts, who or _who(), now(), why)
+    _record(settings)
+    click.echo(f"{change.model_id} is in service again")
+
+
+@models.command("history")
+def model_history() -> None:
+    """Every promotion and roll-back: when, who, why."""
+    from models import registry  # noqa: PLC0415
+
+    for change in registry.history(Settings.from_environment().artifacts):
+        click.echo(f"{change.when}  {change.action:<8}  {change.model_id}  {change.who}: {change.why}")
+
+
+def _history(data: Path | None, source: str, settings: Settings) -> "History":
+    from models.history import History  # noqa: PLC0415
+
+    if data is None:
+        from models.store.engine import connect, reading  # noqa: PLC0415
+        from models.store.history import read_history  # noqa: PLC0415
+        from models.store.migrate import check_schema  # noqa: PLC0415
+
+        engine = connect(settings.database_url)
+        check_schema(engine)
+        with reading(engine) as conn:
+            return read_history(conn)
+    from models.imports.run import read_folder  # noqa: PLC0415
+
+    frames, summary = read_folder(data, source)
+    for line in summary.lines():
+        click.echo(line, err=True)
+    return History.from_frames(frames)
+
+
+def _end(history: "History") -> datetime:
+    """Just after the last thing that happened or became known."""
+    last = history.last_event()
+    if last is None:
+        raise EbbtideError("The history is empty; there is nothing to look at.")
+    return last + timedelta(microseconds=1)
+
+
+def _record(settings: Settings) -> None:
+    """Keep the pointer's history in the store too, where there is one."""
+    from models import registry  # noqa: PLC0415
+    from models.store.engine import connect, reading  # noqa: PLC0415
+    from models.store.migrate import migrate  # noqa: PLC0415
+    from models.store.pointers import PointerChange, changes, record_change  # noqa: PLC0415
+
+    engine = connect(settings.database_url)
+    migrate(engine)
+    with reading(engine) as conn:
+        kept = {(change.at, change.model_id) for change in changes(conn)}
+    for change in registry.history(settings.artifacts):
+        at = parse_instant(change.when)
+        if (at, change.model_id) not in kept:
+            record_change(engine, PointerChange(change.model_id, change.action, change.who, at, change.why))
+
+
+def _who() -> str:
+    return getpass.getuser()
+
+
+def _revision() -> str | None:
+    """The git revision of the code, where it runs from a checkout."""
+    found = subprocess.run(  # noqa: S603
+        ["git", "rev-parse", "HEAD"],  # noqa: S607
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() or None

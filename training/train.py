@@ -1,0 +1,241 @@
+"""From a history to a model, step by step; each step returns its result and says what it did.
+
+    snapshots -> labels -> phase -> folds -> features -> leakage arithmetic -> out-of-fold predictions
+    -> metrics -> final fit -> centring -> the model and its report
+
+What is usual (`baselines`) is measured twice: for the folds as of the last moment the first fold may learn from, so
+that no fold is told its own future; for the model itself as of the cutoff.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from models.errors import TooFewLabels
+from models.features import FEATURES, Baselines, compute, measure
+from models.features.fingerprint import fingerprints
+from models.health import HealthParams
+from models.history import History
+from models.labels import LabelParams, label, look_back_curve
+from models.model import ChurnModel, usual_values
+from models.scorecard import Scorecard, Target
+from models.standing import eligible
+from training import expert as experts
+from training import fit as fitting
+from training import leakage
+from training.cross import OutOfFold, out_of_fold
+from training.evaluate import Evaluated, evaluate
+from training.folds import Folds, forward_folds
+from training.snapshots import EVERY_DAYS, excluded, snapshots
+
+Progress = Callable[[str], None]
+TARGETS: tuple[Target, ...] = ("churn", "silent")
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a training run may be told; stored with the artefact."""
+
+    every_days: int = EVERY_DAYS
+    blocks: int = 4
+    groups: int = 4
+    seed: int = 0
+    label: LabelParams = field(default_factory=LabelParams)
+    expert: Path | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model (without an id yet), what was measured about it, and the fitted objects for data scientists."""
+
+    model: ChurnModel
+    report: dict[str, Any]
+    estimator: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labelled snapshots: `pairs` (account_id, as_of), `labels` aligned with them, and the folds over them."""
+
+    pairs: pl.DataFrame
+    labels: pl.DataFrame
+    folds: Folds | None
+    silent_events: int
+    left_out: dict[str, int]
+
+
+def train(history: History, cutoff: datetime, config: Config, progress: Progress = lambda _: None) -> Trained:
+    """Train on what was known at `cutoff`. Raises `LeakageError` before any fit if the arithmetic of time does not
+    hold, and `ContractError` for a history nothing can be learnt from."""
+    known = history.known_at(cutoff)
+    expert = experts.load(config.expert)
+    progress("taking snapshots and labelling them")
+    rows = _rows(known, cutoff, config)
+    phase = fitting.phase(rows.silent_events) if rows.folds else "P0"
+    if phase == "P0":
+        return _day_one(known, cutoff, config, expert, rows, progress)
+    assert rows.folds is not None
+    progress(f"computing {len(FEATURES)} features at {rows.pairs.height:,} snapshots")
+    fold_matrix = _matrix(known, rows, measure(known, min(fold.train_to for fold in rows.folds)))
+    progress("checking that no row knows its future")
+    checked = leakage.check(known, fold_matrix, rows.folds, config.label, seed=config.seed)
+    taus = fitting.TAUS if phase == "P2" else (0.0,)
+    predictions: list[OutOfFold] = []
+    for target in TARGETS:
+        progress(f"forward folds: who leaves{' silently' if target == 'silent' else ''}")
+        predictions.append(out_of_fold(fold_matrix, rows.folds, target, expert, taus))
+    progress("measuring, with intervals by account")
+    evaluated = evaluate(fold_matrix, predictions, config.seed)
+    progress("fitting on everything")
+    baselines = measure(known, cutoff)
+    matrix = _matrix(known, rows, baselines)
+    fits = [_final(matrix, o.target, expert, o.chosen.final, config.seed) for o in predictions]
+    model = _model(fits, matrix, baselines, config, phase, _status(phase, predictions))
+    report = _report(known, cutoff, config, rows, phase, evaluated, predictions) | {"leakage": checked}
+    return Trained(model, report, {"fits": fits, "features": list(FEATURES.names)})
+
+
+def _rows(known: History, cutoff: datetime, config: Config) -> Rows:
+    try:
+        pairs = snapshots(known, cutoff, config.every_days, config.label)
+    except TooFewLabels:
+        empty = pl.DataFrame(schema={"account_id": pl.String, "as_of": pl.Datetime("us", "UTC")})
+        return Rows(empty, label(known, empty, cutoff, config.label), None, 0, {})
+    labels = label(known, pairs, cutoff, config.label)
+    usable = labels["y_churn"].is_not_null()
+    left_out = {**excluded(known, cutoff, config.every_days, config.label)}
+    for outcome, count in labels.filter(~usable).group_by("outcome").len().sort("outcome").iter_rows():
+        left_out[outcome] = count
+    pairs, labels = pairs.filter(usable), labels.filter(usable)
+    silent = labels.filter(pl.col("y_silent") == 1)["account_id"].n_unique()
+    try:
+        folds = forward_folds(
+            pairs, known.accounts, config.label, blocks=config.blocks, groups=config.groups, seed=config.seed
+        )
+    except TooFewLabels:
+        folds = None
+    return Rows(pairs, labels, folds, silent, left_out)
+
+
+def _matrix(known: History, rows: Rows, baselines: Baselines) -> pl.DataFrame:
+    """Features and facts of every snapshot with its labels."""
+    features = compute(known, rows.pairs, baselines)
+    return features.hstack(rows.labels.select("outcome", "subtype", "decided_at", "y_churn", "y_silent"))
+
+
+def _final(matrix: pl.DataFrame, target: Target, expert: experts.Expert, tau: float, seed: int) -> Scorecard:
+    prepared = fitting.prepare(matrix, target, expert)
+    taus = (0.0, tau) if tau > 0 else (0.0,)
+    fitted = fitting.path(prepared, taus)[-1]
+    accounts = matrix.filter(pl.col(f"y_{target}").is_not_null())["account_id"]
+    refits = fitting.resampled(prepared, fitted, tau, accounts, seed)
+    return fitting.centred(fitting.scorecard(prepared, fitted, refits), matrix)
+
+
+def _model(
+    cards: list[Scorecard], matrix: pl.DataFrame, baselines: Baselines, config: Config, phase: str, status: str
+) -> ChurnModel:
+    churn, silent = cards
+    return ChurnModel(
+        churn=churn,
+        silent=silent,
+        health=HealthParams.for_base(churn.base),
+        label=config.label,
+        baselines=baselines,
+        usual=usual_values(matrix),
+        status=status,
+        phase=phase,
+        fingerprints=fingerprints(),
+    )
+
+
+def _status(phase: str, predictions: list[OutOfFold]) -> str:
+    if phase == "P1" or all(found.chosen.final == 0 for found in predictions):
+        return "expert prior, recalibrated on your exits"
+    return "fitted on your exits, held towards the expert prior"
+
+
+def _day_one(
+    known: History, cutoff: datetime, config: Config, expert: experts.Expert, rows: Rows, progress: Progress
+) -> Trained:
+    """The expert's tables, centred on today's accounts, with the assumed base rates: no labels needed."""
+    progress(f"only {rows.silent_events} accounts are known to have left silently: the expert's scorecard serves")
+    baselines = measure(known, cutoff)
+    today = eligible(known, cutoff, config.label).select("account_id", "as_of")
+    features = compute(known, today, baselines)
+    if not features.height:
+        raise TooFewLabels("No account is a customer at the cutoff, so there is nobody to score.")
+    cards = []
+    for target in TARGETS:
+        rate = expert.base_rate_churn if target == "churn" else expert.base_rate_silent
+        cards.append(fitting.centred(fitting.with_base_rate(expert.scorecard(target), features, rate), features))
+    model = _model(cards, features, baselines, config, "P0", experts.STATUS)
+    report = _report(known, cutoff, config, rows, "P0", None, [])
+    return Trained(model, report, {"features": list(FEATURES.names)})
+
+
+def _report(
+    known: History,
+    cutoff: datetime,
+    config: Config,
+    rows: Rows,
+    phase: str,
+    evaluated: Evaluated | None,
+    predictions: list[OutOfFold],
+) -> dict[str, Any]:
+    described = known.accounts.filter(~pl.col("is_test"))
+    return {
+        "phase": phase,
+        "cutoff": cutoff,
+        "data": {
+            "accounts": described.height,
+            "test_accounts": known.accounts.height - described.height,
+            "interactions": known.interactions.height,
+            "surveys": known.surveys.height,
+            "orphan_accounts": known.orphans()["account_id"].n_unique(),
+            "from": _moment(known.interactions["opened_at"].min()),
+            "to": _moment(known.interactions["opened_at"].max()),
+            "has_contract_history": known.contracts.height > 0,
+        },
+        "rows": {
+            "snapshots": rows.pairs.height,
+            "accounts": rows.pairs["account_id"].n_unique(),
+            "moments": rows.pairs["as_of"].n_unique(),
+            "silent_events": rows.silent_events,
+            "churn_events": rows.labels.filter(pl.col("y_churn") == 1)["account_id"].n_unique(),
+            "left_out": rows.left_out,
+            "subtypes": dict(rows.labels["subtype"].drop_nulls().value_counts(sort=True).iter_rows()),
+        },
+        "look_back_curve": look_back_curve(known).to_dicts(),
+        "tau": {
+            found.target: {"final": found.chosen.final, "by_block": dict(found.chosen.by_block)} for found in predictions
+        },
+        "metrics": None if evaluated is None else evaluated.metrics,
+        "verdicts": _unmeasured(rows, phase) if evaluated is None else evaluated.verdicts,
+    }
+
+
+def _unmeasured(rows: Rows, phase: str) -> list[str]:
+    needed = fitting.P1_EVENTS
+    return [
+        f"{experts.STATUS.capitalize()}: {rows.silent_events} accounts are known to have left silently; "
+        f"from {needed} on, {phase} ends and the probabilities are calibrated on your own exits."
+    ]
+
+
+def _moment(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def predictions_frame(matrix: pl.DataFrame, found: OutOfFold) -> pl.DataFrame:
+    """Out-of-fold predictions of one target with what an evaluation needs to know about each row."""
+    facts = matrix[found.rows].select("account_id", "as_of", "segment", pl.col("mrr_now").alias("mrr"))
+    quiet = matrix[found.rows]["days_since_voice"] > 90
+    columns = {name: getattr(found, name) for name in ("y", "fitted", "expert", "contract", "base")}
+    return facts.with_columns(quiet.alias("quiet"), *(pl.Series(k, np.asarray(v)) for k, v in columns.items()))
