@@ -321,16 +321,18 @@ def _y(one: Sequence[str], zero: Sequence[str]) -> pl.Expr:
 
 def look_back_curve(
     history: History,
-    cutoff: datetime,
-    params: LabelParams = DEFAULTS,
     days: Sequence[int] = (30, 60, 90, 180, 365),
+    cutoff: datetime | None = None,
+    params: LabelParams = DEFAULTS,
 ) -> pl.DataFrame:
     """How much of churn is silent depends on how far back one listens: print this beside any silent share.
 
     One row per look-back: look_back_days, exits (voluntary and watched for 90 % of that look-back, so the
-    populations shrink as it grows), silent, silent_share (null without exits).
+    populations shrink as it grows), silent, silent_share (null without exits). cutoff: the end of the history
+    where not given.
     """
-    decided, known = _decided(history, cutoff, params)
+    end = cutoff or history.last_event() or datetime.min.replace(tzinfo=UTC)
+    decided, known = _decided(history, end if cutoff else end + timedelta(microseconds=1), params)
     rows = [_silent_share(decided, known, replace(params, look_back_days=d)) for d in days]
     schema = {"look_back_days": pl.Int64, "exits": pl.Int64, "silent": pl.Int64, "silent_share": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")

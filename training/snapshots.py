@@ -22,7 +22,7 @@ from models.labels import DEFAULTS, LabelParams
 from models.standing import STANDINGS, eligible, standings
 from models.voice import source_start
 
-__all__ = ["census", "eligible", "excluded", "learnt_from", "moments", "snapshots"]
+__all__ = ["census", "eligible", "excluded", "moments", "snapshots"]
 
 EVERY_DAYS = 28
 
@@ -62,19 +62,14 @@ def snapshots(
     history: History, cutoff: datetime, every_days: int = EVERY_DAYS, params: LabelParams = DEFAULTS
 ) -> pl.DataFrame:
     """Every (account_id, as_of) to learn from, sorted by as_of, then account_id; errors as for `moments`."""
-    return learnt_from(census(history, cutoff, every_days, params))
-
-
-def learnt_from(counted: pl.DataFrame) -> pl.DataFrame:
-    """The snapshots of a census: account_id, as_of of the eligible rows."""
+    counted = census(history, cutoff, every_days, params)
     return counted.filter(pl.col("standing") == "eligible").select("account_id", "as_of")
 
 
-def excluded(counted: pl.DataFrame) -> pl.DataFrame:
-    """What a census leaves out and why: standing, rows, accounts; only standings that occur, in their order."""
-    return (
-        counted.filter(pl.col("standing") != "eligible")
-        .group_by("standing")
-        .agg(rows=pl.len(), accounts=pl.col("account_id").n_unique())
-        .sort(pl.col("standing").cast(pl.Enum(STANDINGS)))
-    )
+def excluded(
+    history: History, cutoff: datetime, every_days: int = EVERY_DAYS, params: LabelParams = DEFAULTS
+) -> dict[str, int]:
+    """How many rows of the census `snapshots` leaves out, by standing; only standings that occur, in their order."""
+    rows = census(history, cutoff, every_days, params).get_column("standing").value_counts()
+    counts: dict[str, int] = dict(rows.iter_rows())
+    return {standing: counts[standing] for standing in STANDINGS[:-1] if standing in counts}

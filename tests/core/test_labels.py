@@ -359,13 +359,13 @@ class TestSubtypes:
 class TestLookBackCurve:
     def test_the_share_falls_with_the_look_back(self):
         # The complaint lies 131 days before the notice.
-        curve = look_back_curve(history(*EXAMPLE), CUTOFF)
+        curve = look_back_curve(history(*EXAMPLE))
         assert curve["look_back_days"].to_list() == [30, 60, 90, 180, 365]
         assert curve["silent_share"].to_list() == [1.0, 1.0, 1.0, 0.0, 0.0]
         assert curve["exits"].to_list() == [1] * 5
 
     def test_no_exits_no_share(self):
-        curve = look_back_curve(history(*EXAMPLE), on(1, 1), days=[90])
+        curve = look_back_curve(history(*EXAMPLE), days=[90], cutoff=on(1, 1))
         assert curve.to_dicts() == [{"look_back_days": 90, "exits": 0, "silent": 0, "silent_share": None}]
 
 
