@@ -5,6 +5,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage. Every failure is one sentence on st
 
 import importlib
 import os
+import shlex
+import subprocess
 import sys
 
 import click
@@ -13,7 +15,7 @@ from models.errors import EbbtideError
 
 #: Command -> (module, attribute, what it does).
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "demo": ("training.demo", "demo", "A simulated customer base: imported, trained, scored and served."),
+    "demo": ("ebbtide", "demo", "A simulated customer base: imported, trained, scored and served."),
     "simulate": ("training.commands", "simulate", "Write a simulated customer base in the contract's format."),
     "import": ("api.commands", "import_", "Read service history into the store, row by row checked."),
     "train": ("training.commands", "train", "From history to an artefact."),
@@ -51,6 +53,53 @@ class Door(click.Group):
 @click.version_option(package_name="ebbtide")
 def cli() -> None:
     """Finds the customers who are about to leave without saying a word."""
+
+
+@click.command()
+@click.option("--accounts", type=click.IntRange(300, 20_000), default=2000, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--folder", default="demo", show_default=True, help="Where the demo keeps everything it makes.")
+@click.option("--serve/--no-serve", default=True, help="Serve the API at the end.")
+def demo(accounts: int, port: int, folder: str, serve: bool) -> None:
+    """A simulated customer base: imported, trained, scored, listed and served.
+
+    Runs the same commands you would type, and shows them.
+    """
+    os.environ["EBBTIDE_DATABASE_URL"] = f"sqlite:///{folder}/ebbtide.db"
+    os.environ["EBBTIDE_ARTIFACTS"] = f"{folder}/artefacts"
+    click.echo(f"export EBBTIDE_DATABASE_URL={os.environ['EBBTIDE_DATABASE_URL']}")
+    click.echo(f"export EBBTIDE_ARTIFACTS={os.environ['EBBTIDE_ARTIFACTS']}")
+    history = f"{folder}/history"
+    _step("simulate", "--accounts", str(accounts), "--out", history)
+    _step("import", history)
+    _step("train", "--db", "--promote")
+    _step("score")
+    _step("risk-list", "--limit", "8")
+    key = _step("keys", "create", "--name", "demo", "--scope", "read", "--scope", "write", capture=True).split()[-1]
+    click.echo(_CALLS.format(port=port, key=key))
+    if serve:
+        _step("serve", "--port", str(port))
+
+
+_CALLS = """
+Ask it, with this key of your own:
+
+export EBBTIDE_KEY={key}
+curl -s -H "Authorization: Bearer $EBBTIDE_KEY" 'http://127.0.0.1:{port}/v1/risk-lists/silent?limit=3'
+curl -s -H "Authorization: Bearer $EBBTIDE_KEY" http://127.0.0.1:{port}/v1/accounts/A000001/health
+curl -s -H "Authorization: Bearer $EBBTIDE_KEY" -H 'Content-Type: application/json' \\
+     -d '{{"items": [{{"account_id": "A000001"}}]}}' http://127.0.0.1:{port}/v1/scores
+"""
+
+
+def _step(*args: str, capture: bool = False) -> str:
+    """Run one of our own commands as a user would, showing it."""
+    click.secho(f"\n$ ebbtide {shlex.join(args)}", bold=True)
+    kept = subprocess.PIPE if capture else None
+    done = subprocess.run([sys.executable, "-m", "ebbtide", *args], stdout=kept, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        sys.exit(done.returncode)
+    return done.stdout or ""
 
 
 def main(args: list[str] | None = None) -> None:

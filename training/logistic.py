@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg.blas import ssyrk
 
 from models.errors import EbbtideError
 
@@ -60,12 +61,15 @@ def fit(
 
 def _newton(z: Floats, y: Floats, weights: Floats | None, precision: Floats, mean: Floats, theta: Floats) -> Floats:
     value = _objective(z, y, weights, precision, mean, theta)
+    # Only the direction of a step depends on the curvature, so single precision is enough for it, at half the cost.
+    coarse = np.asfortranarray(z, dtype=np.float32)
     for _ in range(_STEPS):
         p = 1 / (1 + np.exp(-(z @ theta)))
         w = p * (1 - p) if weights is None else weights * p * (1 - p)
         residual = y - p if weights is None else weights * (y - p)
         gradient = z.T @ residual - precision * (theta - mean)
-        hessian = (z * w[:, None]).T @ z + np.diag(precision + 1e-9)
+        curvature = ssyrk(1.0, coarse * np.sqrt(w).astype(np.float32)[:, None], trans=1).astype(np.float64)
+        hessian = curvature + np.triu(curvature, 1).T + np.diag(precision + 1e-6)
         step = np.linalg.solve(hessian, gradient)
         theta, value, moved = _line_search(z, y, weights, precision, mean, theta, step, value)
         if moved < _TOLERANCE * max(1.0, abs(value)):

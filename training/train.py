@@ -7,20 +7,18 @@ What is usual (`baselines`) is measured twice: for the folds as of the last mome
 that no fold is told its own future; for the model itself as of the cutoff.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
+from models.features.fingerprint import fingerprints
 
 from models.errors import TooFewLabels
 from models.features import FEATURES, Baselines, compute, measure
-from models.features.fingerprint import fingerprints
-from models.health import HealthParams
+from models.health import HealthParams, expit
 from models.history import History
 from models.labels import LabelParams, label, look_back_curve
 from models.model import ChurnModel, usual_values
@@ -30,12 +28,17 @@ from training import expert as experts
 from training import fit as fitting
 from training import leakage
 from training.cross import OutOfFold, out_of_fold
-from training.evaluate import Evaluated, evaluate
+from training.describe import verdicts
+from training.evaluation import evaluate
 from training.folds import Folds, forward_folds
 from training.snapshots import EVERY_DAYS, excluded, snapshots
 
 Progress = Callable[[str], None]
 TARGETS: tuple[Target, ...] = ("churn", "silent")
+#: What every model is measured against: contract terms alone, the expert's score recalibrated, the base rate.
+RIVALS = ("contract", "expert", "base")
+#: How many accounts a team looks at in a month, for precision at k.
+CAPACITY = 20
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,13 @@ def train(history: History, cutoff: datetime, config: Config, progress: Progress
         progress(f"forward folds: who leaves{' silently' if target == 'silent' else ''}")
         predictions.append(out_of_fold(fold_matrix, rows.folds, target, expert, taus))
     progress("measuring, with intervals by account")
-    evaluated = evaluate(fold_matrix, predictions, config.seed)
+    evaluated = {made.target: _evaluated(fold_matrix, made, config) for made in predictions}
     progress("fitting on everything")
     baselines = measure(known, cutoff)
     matrix = _matrix(known, rows, baselines)
     fits = [_final(matrix, o.target, expert, o.chosen.final, config.seed) for o in predictions]
     model = _model(fits, matrix, baselines, config, phase, _status(phase, predictions))
-    report = _report(known, cutoff, config, rows, phase, evaluated, predictions) | {"leakage": checked}
+    report = _report(known, cutoff, rows, phase, evaluated, predictions) | {"leakage": checked}
     return Trained(model, report, {"fits": fits, "features": list(FEATURES.names)})
 
 
@@ -176,17 +179,32 @@ def _day_one(
         rate = expert.base_rate_churn if target == "churn" else expert.base_rate_silent
         cards.append(fitting.centred(fitting.with_base_rate(expert.scorecard(target), features, rate), features))
     model = _model(cards, features, baselines, config, "P0", experts.STATUS)
-    report = _report(known, cutoff, config, rows, "P0", None, [])
+    report = _report(known, cutoff, rows, "P0", None, [])
     return Trained(model, report, {"features": list(FEATURES.names)})
+
+
+def _evaluated(matrix: pl.DataFrame, made: OutOfFold, config: Config) -> dict[str, Any]:
+    """The out-of-fold predictions of one target against the contract alone, the expert and the base rate."""
+    tested = matrix[made.rows]
+    facts = tested.select(
+        "account_id",
+        "as_of",
+        "segment",
+        "decided_at",
+        pl.col("mrr_now").cast(pl.Float64).alias("mrr"),
+        (pl.col("days_since_voice") > config.label.look_back_days).alias("quiet"),
+    )
+    rivals = {f"p_{name}": pl.Series(expit(getattr(made, name))) for name in RIVALS}
+    rows = facts.with_columns(pl.Series("y", made.y), pl.Series("p", expit(made.fitted)), **rivals)
+    return evaluate(rows, against=RIVALS, k=CAPACITY, seed=config.seed)
 
 
 def _report(
     known: History,
     cutoff: datetime,
-    config: Config,
     rows: Rows,
     phase: str,
-    evaluated: Evaluated | None,
+    evaluated: dict[str, Any] | None,
     predictions: list[OutOfFold],
 ) -> dict[str, Any]:
     described = known.accounts.filter(~pl.col("is_test"))
@@ -199,8 +217,8 @@ def _report(
             "interactions": known.interactions.height,
             "surveys": known.surveys.height,
             "orphan_accounts": known.orphans()["account_id"].n_unique(),
-            "from": _moment(known.interactions["opened_at"].min()),
-            "to": _moment(known.interactions["opened_at"].max()),
+            "from": known.interactions["opened_at"].min(),
+            "to": known.interactions["opened_at"].max(),
             "has_contract_history": known.contracts.height > 0,
         },
         "rows": {
@@ -213,11 +231,9 @@ def _report(
             "subtypes": dict(rows.labels["subtype"].drop_nulls().value_counts(sort=True).iter_rows()),
         },
         "look_back_curve": look_back_curve(known).to_dicts(),
-        "tau": {
-            found.target: {"final": found.chosen.final, "by_block": dict(found.chosen.by_block)} for found in predictions
-        },
-        "metrics": None if evaluated is None else evaluated.metrics,
-        "verdicts": _unmeasured(rows, phase) if evaluated is None else evaluated.verdicts,
+        "tau": {made.target: {"final": made.chosen.final, "by_block": dict(made.chosen.by_block)} for made in predictions},
+        "metrics": evaluated,
+        "verdicts": _unmeasured(rows, phase) if evaluated is None else verdicts(evaluated),
     }
 
 
@@ -227,15 +243,3 @@ def _unmeasured(rows: Rows, phase: str) -> list[str]:
         f"{experts.STATUS.capitalize()}: {rows.silent_events} accounts are known to have left silently; "
         f"from {needed} on, {phase} ends and the probabilities are calibrated on your own exits."
     ]
-
-
-def _moment(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def predictions_frame(matrix: pl.DataFrame, found: OutOfFold) -> pl.DataFrame:
-    """Out-of-fold predictions of one target with what an evaluation needs to know about each row."""
-    facts = matrix[found.rows].select("account_id", "as_of", "segment", pl.col("mrr_now").alias("mrr"))
-    quiet = matrix[found.rows]["days_since_voice"] > 90
-    columns = {name: getattr(found, name) for name in ("y", "fitted", "expert", "contract", "base")}
-    return facts.with_columns(quiet.alias("quiet"), *(pl.Series(k, np.asarray(v)) for k, v in columns.items()))
