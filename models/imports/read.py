@@ -15,6 +15,7 @@ files with rows of a wrong length, blank lines or a quote that never closes.
 import csv
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -173,7 +174,9 @@ def _careful(body: str, header: Header) -> tuple[pl.DataFrame, tuple[Broken, ...
     rows: list[list[str]] = []
     lines: list[int] = []
     broken: list[Broken] = []
-    for record in _records(body, header):
+    with _fields_up_to(len(body)):
+        records = list(_records(body, header))
+    for record in records:
         if isinstance(record, Broken):
             broken.append(record)
             continue
@@ -202,6 +205,16 @@ def _records(body: str, header: Header) -> Iterator[tuple[int, list[str]] | Brok
             reader = csv.reader(feed, delimiter=header.delimiter)
         elif cells:
             yield header.line + start, cells
+
+
+@contextmanager
+def _fields_up_to(length: int) -> Iterator[None]:
+    """Let the csv module read fields of this length; its limit is the process's, so it is put back."""
+    before = csv.field_size_limit(max(length, csv.field_size_limit()))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _next(reader: Iterator[list[str]]) -> list[str] | None:

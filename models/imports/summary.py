@@ -68,7 +68,7 @@ class TableSummary:
             lines.append(f"  {self.inserted:,} new, {self.updated:,} updated, {self.unchanged:,} unchanged")
         if self.stale:
             lines.append(f"  {self.stale:,} older than what the store holds, left alone")
-        lines += [f"  {count:,} {what}" for what, count in self._notes() if count]
+        lines += [f"  {what}: {count:,}" for what, count in self._notes() if count]
         if self.unknown_columns:
             lines.append(f"  columns kept out: {', '.join(self.unknown_columns)}")
         if self.absent_columns:
@@ -86,15 +86,16 @@ class TableSummary:
             ("times within clock skew moved to the start of their row", self.clamped),
             ("local times in the hour that daylight saving skips, moved forward", self.dst_gaps),
             ("local times in the hour that daylight saving repeats, read as the first", self.dst_folds),
-            (f"rows of {self.orphan_accounts:,} accounts nobody has described", self.orphan_rows),
+            ("rows of accounts nobody has described", self.orphan_rows),
+            ("accounts nobody has described", self.orphan_accounts),
             ("test accounts, kept out of scores and training", self.test_accounts),
-            *((f"rows {what}", count) for what, count in self.warnings.items()),
+            *((f"impossible timeline, {what}", count) for what, count in self.warnings.items()),
         ]
 
     def _rejected_lines(self, shown: int) -> list[str]:
         if not self.rejected:
             return []
-        lines = [f"  {self.rejected:,} rejected:"]
+        lines = [f"  rejected: {self.rejected:,}"]
         for row in self.problems.head(shown).iter_rows(named=True):
             what = f"{row['column']} " if row["column"] else ""
             value = f"{row['value']!r} " if row["value"] else ""

@@ -11,8 +11,8 @@ import polars as pl
 from models.accounts import ACCOUNTS
 from models.columns import Table
 
-BEFORE = "before the account started"
-AFTER = "after the account ended"
+BEFORE = "happened before the account started"
+AFTER = "happened after the account ended"
 
 #: What must be known of accounts the store already holds.
 LIVES: dict[str, pl.DataType] = {name: ACCOUNTS.schema[name] for name in ("account_id", "started_at", "ended_at")}

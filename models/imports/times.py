@@ -44,7 +44,20 @@ ISO_8601 = _AWARE_FORMATS + _NAIVE_FORMATS
 
 
 _DIRECTIVES = set("YymdbBeHIMSfpzTRFDj+")
-_DAYS = (set("Ymd"), set("ymd"), set("Ybd"), set("YBd"), set("Yme"), set("F"), set("D"), set("Yj"), set("+"))
+_DAYS = (
+    set("Ymd"),
+    set("ymd"),
+    set("Ybd"),
+    set("YBd"),
+    set("ybd"),
+    set("yBd"),
+    set("Ybe"),
+    set("Yme"),
+    set("F"),
+    set("D"),
+    set("Yj"),
+    set("+"),
+)
 
 
 @dataclass(frozen=True)
