@@ -237,11 +237,8 @@ def confidence(
     response. C: has interacted at least once. D: never contacted us and answered nothing in 365 days.
     Where a source is not up to date (`fresh` false) the grade is one lower. Unknown counts (NaN) prove nothing.
     """
-    touched = ~never_contacted | (responses_365d >= 1)
-    some = (history_days >= 90) & ((contacts_365d >= 2) | (responses_365d >= 1))
-    much = (history_days >= 180) & ((contacts_365d >= 5) | (responses_365d >= 2))
-    grade = np.select([much, some, touched], [3, 2, 1], 0)
-    lowered = np.maximum(np.where(fresh, grade, grade - 1), 0)
+    earned = _earned(history_days, contacts_365d, responses_365d, never_contacted)
+    lowered = np.maximum(np.where(fresh, earned, earned - 1), 0)
     found: Texts = np.array(GRADES, dtype=object)[lowered]
     return found
 
@@ -250,8 +247,7 @@ def confidence_reason(
     history_days: float, contacts_365d: float, responses_365d: float, never_contacted: bool, fresh: bool
 ) -> str:
     """Why one account has the grade `confidence` gives it, as a sentence."""
-    days, contacts, responses = np.array([[history_days], [contacts_365d], [responses_365d]], dtype=np.float64)
-    full = str(confidence(days, contacts, responses, np.array([never_contacted]), np.array([True]))[0])
+    full = GRADES[_earned(history_days, contacts_365d, responses_365d, never_contacted)]
     known = "{} of history, {} and {} in the last 365 days".format(
         _count(history_days, "day"), _count(contacts_365d, "contact"), _count(responses_365d, "survey response")
     )
@@ -264,6 +260,14 @@ def confidence_reason(
     if fresh:
         return f"{reason}."
     return f"{reason}; {'one grade lower because ' if full != 'D' else ''}a source is not up to date."
+
+
+def _earned(days: Any, contacts: Any, responses: Any, never: Any) -> Any:
+    """Position in `GRADES` before freshness, for arrays or for single numbers. Each rung implies those below."""
+    touched = (never == 0) | (contacts >= 1) | (responses >= 1)
+    some = (days >= 90) & ((contacts >= 2) | (responses >= 1))
+    much = (days >= 180) & ((contacts >= 5) | (responses >= 2))
+    return 0 + touched + some + much
 
 
 def _count(number: float, noun: str) -> str:

@@ -33,7 +33,7 @@ Target = Literal["churn", "silent"]
 TARGETS = ("churn", "silent")
 
 #: Rows looked up at a time, so that the working arrays of some fifty terms stay in a core's cache.
-_CHUNK = 4096
+_CHUNK = 2048
 _Either = TypeVar("_Either", Term, PairTerm)
 
 

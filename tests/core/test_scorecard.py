@@ -127,7 +127,7 @@ def test_a_row_scores_the_same_alone_and_on_either_side_of_a_chunk():
     columns = {term.feature: rng.normal(size=10_000) for term in terms}
     together = scorecard.log_odds(columns)
     assert scorecard.total(scorecard.contributions(columns)).tobytes() == together.tobytes()
-    for row in (0, 1, 4095, 4096, 8191, 8192, 9999):
+    for row in (0, 1, 2047, 2048, 8191, 8192, 9999):
         alone = {name: values[row : row + 1] for name, values in columns.items()}
         assert scorecard.log_odds(alone)[0] == together[row]
 
