@@ -4,15 +4,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
+import polars as pl
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from models.history import TABLES, History
 from models.store import bulk
 from models.store.tables import CONTRACT
-from models.store.types import TEXT
 
 #: Columns that stay in the store: no feature, label or report reads them.
 UNREAD = {"surveys": frozenset({"comment"})}
@@ -40,9 +42,25 @@ def read_history(
     For some of many accounts give the portfolio's `observed_from`; see `History`. Survey comments stay in the
     store: the column is there and null.
     """
-    condition = None if account_ids is None else list(account_ids)
-    frames = {name: bulk.select(conn, _about(conn, name, condition)) for name in TABLES}
-    return History.from_frames(frames, delay, observed_from)
+    if account_ids is None:
+        return read_range(conn, None, None, delay=delay, observed_from=observed_from)
+    wanted = _wanted(conn, account_ids)
+    dialect = conn.dialect.name
+    frames = {name: bulk.select(conn, _about(dialect, name), _schema(name), wanted) for name in TABLES}
+    return _history(frames, delay, observed_from)
+
+
+def read_range(
+    conn: Connection,
+    low: str | None,
+    high: str | None,
+    *,
+    delay: timedelta = timedelta(0),
+    observed_from: Mapping[str, datetime] | None = None,
+) -> History:
+    """Everything stored about account ids from `low` up to but without `high`; None: without end."""
+    frames = {name: bulk.select_many(conn, _between(name, low, high), _schema(name)) for name in TABLES}
+    return _history(frames, delay, observed_from)
 
 
 def read_histories(
@@ -57,9 +75,18 @@ def read_histories(
     Every stored row is in exactly one part, rows of orphans in that of their neighbours. To see one moment
     while others write, read inside `models.store.engine.reading`.
     """
-    for low, high in _ranges(conn, chunk_accounts):
-        frames = {name: bulk.select(conn, _between(name, low, high)) for name in TABLES}
-        yield History.from_frames(frames, delay, observed_from)
+    for low, high in account_ranges(conn, chunk_accounts):
+        yield read_range(conn, low, high, delay=delay, observed_from=observed_from)
+
+
+def account_ranges(conn: Connection, chunk_accounts: int = CHUNK_ACCOUNTS) -> list[tuple[str | None, str | None]]:
+    """Half-open ranges of account ids that together cover every id, each with `chunk_accounts` accounts at most."""
+    accounts = CONTRACT["accounts"]
+    number = sa.func.row_number().over(order_by=accounts.c.account_id).label("number")
+    numbered = sa.select(accounts.c.account_id, number).subquery()
+    firsts = sa.select(numbered.c.account_id).where((numbered.c.number - 1) % chunk_accounts == 0)
+    edges = conn.scalars(firsts.order_by(numbered.c.account_id)).all()[1:]
+    return list(zip([None, *edges], [*edges, None], strict=True))
 
 
 def observed_from(conn: Connection, as_of: datetime) -> dict[str, datetime]:
@@ -76,41 +103,48 @@ def freshness(conn: Connection) -> dict[str, Freshness]:
     return {name: Freshness(_latest(conn, name, "recorded_at"), _latest_happened(conn, name)) for name in TABLES}
 
 
-def _columns(name: str) -> list[sa.Column[Any]]:
+def _history(
+    frames: Mapping[str, pl.DataFrame], delay: timedelta, observed_from: Mapping[str, datetime] | None
+) -> History:
+    # Most accounts have no outreach, no measures: an absent table is cheaper than an empty one.
+    return History.from_frames({name: frame for name, frame in frames.items() if frame.height}, delay, observed_from)
+
+
+@cache
+def _schema(name: str) -> dict[str, pl.DataType]:
+    """The columns read, in table order."""
     unread = UNREAD.get(name, frozenset())
-    return [column for column in CONTRACT[name].columns if column.name not in unread]
+    return {column: dtype for column, dtype in TABLES[name].schema.items() if column not in unread}
 
 
-def _about(conn: Connection, name: str, account_ids: list[str] | None) -> sa.Select[Any]:
-    query = sa.select(*_columns(name))
-    if account_ids is None:
-        return query
-    # One parameter however many accounts: no limit on parameters, no statement per number of them.
-    if conn.dialect.name == "postgresql":
-        wanted = sa.select(sa.cast(sa.func.json_array_elements_text(sa.cast(json.dumps(account_ids), sa.JSON)), TEXT))
-    else:
-        wanted = sa.select(sa.func.json_each(json.dumps(account_ids)).table_valued("value").c.value)
-    return query.where(CONTRACT[name].c.account_id.in_(wanted))
+def _read(name: str) -> sa.Select[Any]:
+    return sa.select(*(CONTRACT[name].c[column] for column in _schema(name)))
+
+
+def _wanted(conn: Connection, account_ids: Sequence[str]) -> dict[str, Any]:
+    """One parameter however many accounts: no limit on their number, one statement for all numbers of them."""
+    ids = list(dict.fromkeys(account_ids))
+    return {"wanted": ids if conn.dialect.name == "postgresql" else json.dumps(ids)}
+
+
+@cache
+def _about(dialect: str, name: str) -> sa.Select[Any]:
+    account_id = CONTRACT[name].c.account_id
+    query = _read(name)
+    if dialect == "postgresql":
+        return query.where(account_id == sa.any_(sa.bindparam("wanted", type_=postgresql.ARRAY(sa.Text))))
+    listed = sa.func.json_each(sa.bindparam("wanted", type_=sa.Text)).table_valued("value")
+    return query.where(account_id.in_(sa.select(listed.c.value)))
 
 
 def _between(name: str, low: str | None, high: str | None) -> sa.Select[Any]:
-    query = sa.select(*_columns(name))
+    query = _read(name)
     account_id = CONTRACT[name].c.account_id
     if low is not None:
         query = query.where(account_id >= low)
     if high is not None:
         query = query.where(account_id < high)
     return query
-
-
-def _ranges(conn: Connection, chunk_accounts: int) -> list[tuple[str | None, str | None]]:
-    """Half-open ranges of account ids that cover every text, with at most `chunk_accounts` described accounts."""
-    accounts = CONTRACT["accounts"]
-    number = sa.func.row_number().over(order_by=accounts.c.account_id).label("number")
-    numbered = sa.select(accounts.c.account_id, number).subquery()
-    firsts = sa.select(numbered.c.account_id).where(numbered.c.number % chunk_accounts == 1)
-    edges = conn.scalars(firsts.order_by(numbered.c.account_id)).all()[1:]
-    return list(zip([None, *edges], [*edges, None], strict=True))
 
 
 def _first_known(conn: Connection, name: str, as_of: datetime) -> datetime | None:

@@ -136,7 +136,8 @@ def frame(
     conn: Connection, list_id: int, rank_by: str = "rank_by_loss", filters: Filters | None = None
 ) -> pl.DataFrame:
     """All entries of a list as a frame, in order of `rank_by`."""
-    return bulk.select(conn, page_query(list_id, rank_by, filters or Filters(), 0, None))
+    query = page_query(list_id, rank_by, filters or Filters(), 0, None)
+    return bulk.select_many(conn, query, schema(risk_list_entries))
 
 
 def count(conn: Connection, list_id: int, filters: Filters | None = None) -> int:

@@ -104,7 +104,7 @@ def latest_bands(conn: Connection, low: str | None = None, high: str | None = No
         query = query.where(latest_scores.c.account_id >= low)
     if high is not None:
         query = query.where(latest_scores.c.account_id < high)
-    return bulk.select(conn, query)
+    return bulk.select_many(conn, query, schema(latest_scores))
 
 
 def _stored(conn: Connection, row: sa.Row[Any]) -> StoredScore:

@@ -13,6 +13,7 @@ stored value.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -35,6 +36,7 @@ Columns = ColumnCollection[str, sa.ColumnElement[Any]]
 #: Rows per transaction of a `Sink`: a second's work at most, so that other writers get their turn.
 BATCH_ROWS = 20_000
 
+_OUTCOME = {"row_no": pl.Int64(), "outcome": pl.String()}
 OUTCOMES = ("inserted", "updated", "unchanged", "stale", "repeated")
 
 
@@ -99,15 +101,17 @@ def upsert_rows(
     if rows.is_empty():
         return pl.Series("outcome", [], pl.String)
     final = _collapse(declared, rows)
-    columns = [name for name in declared.names if name in rows.columns]
+    columns = tuple(name for name in declared.names if name in rows.columns)
     with writing(target) as conn:
-        stage = _stage(conn, declared)
-        bulk.append(conn, stage, final)
-        outcomes = bulk.select(conn, _classify(declared, stage, columns))
+        do = _statements(declared.name, conn.dialect.name, columns)
+        conn.execute(do.create)
+        conn.execute(do.clear)
+        bulk.append(conn, _STAGES[declared.name], final)
+        outcomes = bulk.select(conn, do.classify, _OUTCOME)
         if "stale" in outcomes["outcome"]:
-            conn.execute(_keep_first_arrival(declared, stage))
-        conn.execute(_merge(conn, declared, stage, columns))
-        conn.execute(stage.delete())
+            conn.execute(do.keep_first_arrival)
+        conn.execute(do.merge)
+        conn.execute(do.clear)
     return (
         rows.select("row_no")
         .join(outcomes, on="row_no", how="left", maintain_order="left")["outcome"]
@@ -161,12 +165,27 @@ def _stage_table(declared: Table) -> sa.Table:
 _STAGES = {name: _stage_table(declared) for name, declared in TABLES.items()}
 
 
-def _stage(conn: Connection, declared: Table) -> sa.Table:
-    """The connection's own temporary table for this kind of row, empty."""
-    stage = _STAGES[declared.name]
-    conn.execute(CreateTable(stage, if_not_exists=True))
-    conn.execute(stage.delete())
-    return stage
+@dataclass(frozen=True)
+class _Statements:
+    """What an upsert says to the database. Building them takes longer than running them on a few rows."""
+
+    create: sa.Executable
+    clear: sa.Executable
+    classify: sa.Select[Any]
+    keep_first_arrival: sa.Executable
+    merge: sa.Executable
+
+
+@cache
+def _statements(table_name: str, dialect: str, columns: tuple[str, ...]) -> _Statements:
+    declared, stage = TABLES[table_name], _STAGES[table_name]
+    return _Statements(
+        CreateTable(stage, if_not_exists=True),
+        stage.delete(),
+        _classify(declared, stage, columns),
+        _keep_first_arrival(declared, stage),
+        _merge(dialect, declared, stage, columns),
+    )
 
 
 def _same_key(declared: Table, stage: sa.Table) -> sa.ColumnElement[bool]:
@@ -187,18 +206,18 @@ def _earlier(stored: sa.Table, new: Columns) -> sa.ColumnElement[bool]:
     return sa.or_(unknown, new.recorded_at < stored.c.recorded_at)
 
 
-def _differs(declared: Table, new: Columns, columns: list[str]) -> sa.ColumnElement[bool]:
+def _differs(declared: Table, new: Columns, columns: tuple[str, ...]) -> sa.ColumnElement[bool]:
     """Whether replacing the stored version by the new one would change anything."""
     stored = CONTRACT[declared.name]
     changes = (stored.c[name].is_distinct_from(new[name]) for name in _values(declared, columns))
     return sa.or_(_earlier(stored, new), *changes)
 
 
-def _values(declared: Table, columns: list[str]) -> list[str]:
+def _values(declared: Table, columns: tuple[str, ...]) -> list[str]:
     return [name for name in columns if name not in (*declared.key, "recorded_at")]
 
 
-def _classify(declared: Table, stage: sa.Table, columns: list[str]) -> sa.Select[Any]:
+def _classify(declared: Table, stage: sa.Table, columns: tuple[str, ...]) -> sa.Select[Any]:
     """row_no and outcome of every staged row, before anything is written."""
     stored = CONTRACT[declared.name]
     outcome = sa.case(
@@ -211,13 +230,13 @@ def _classify(declared: Table, stage: sa.Table, columns: list[str]) -> sa.Select
     return sa.select(stage.c.row_no, sa.cast(outcome, TEXT).label("outcome")).select_from(joined)
 
 
-def _merge(conn: Connection, declared: Table, stage: sa.Table, columns: list[str]) -> sa.Executable:
+def _merge(dialect: str, declared: Table, stage: sa.Table, columns: tuple[str, ...]) -> sa.Executable:
     """Insert new keys; replace accepted versions that differ. In key order, so that two writers cannot deadlock."""
     stored = CONTRACT[declared.name]
     written = list(dict.fromkeys([*columns, "recorded_at"]))
     rows = sa.select(*(stage.c[name] for name in written)).where(sa.true())
     rows = rows.order_by(*(stage.c[name] for name in declared.key))
-    make = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
     insert = make(stored).from_select(written, rows)
     new = insert.excluded
     replaced: dict[str, Any] = {name: new[name] for name in _values(declared, columns)}

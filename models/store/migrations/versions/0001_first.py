@@ -62,10 +62,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "effective_at", name=op.f("pk_contracts")),
     )
     op.create_index(
-        op.f("ix_contracts_effective_at_recorded_at"),
-        "contracts",
-        ["effective_at", "recorded_at"],
-        unique=False,
+        op.f("ix_contracts_effective_at_recorded_at"), "contracts", ["effective_at", "recorded_at"], unique=False
     )
     op.create_index(op.f("ix_contracts_recorded_at"), "contracts", ["recorded_at"], unique=False)
     op.create_table(
@@ -115,16 +112,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("interaction_id", name=op.f("pk_interactions")),
     )
     op.create_index(
-        op.f("ix_interactions_account_id_opened_at"),
-        "interactions",
-        ["account_id", "opened_at"],
-        unique=False,
+        op.f("ix_interactions_account_id_opened_at"), "interactions", ["account_id", "opened_at"], unique=False
     )
     op.create_index(
-        op.f("ix_interactions_opened_at_recorded_at"),
-        "interactions",
-        ["opened_at", "recorded_at"],
-        unique=False,
+        op.f("ix_interactions_opened_at_recorded_at"), "interactions", ["opened_at", "recorded_at"], unique=False
     )
     op.create_index(op.f("ix_interactions_recorded_at"), "interactions", ["recorded_at"], unique=False)
     op.create_table(
@@ -195,17 +186,15 @@ def upgrade() -> None:
         sa.Column("health", sa.Double(), nullable=False),
         sa.Column("band", TEXT, nullable=False),
         sa.Column("health_change_28d", sa.Double(), nullable=True),
+        sa.Column("moving_28d", TEXT, nullable=True),
         sa.Column("health_change_91d", sa.Double(), nullable=True),
-        sa.Column("moving", TEXT, nullable=True),
+        sa.Column("moving_91d", TEXT, nullable=True),
         sa.Column("confidence", TEXT, nullable=False),
         sa.Column("reasons", TEXT, nullable=True),
         sa.PrimaryKeyConstraint("list_id", "rank_by_loss", name=op.f("pk_risk_list_entries")),
     )
     op.create_index(
-        op.f("ix_risk_list_entries_list_id_account_id"),
-        "risk_list_entries",
-        ["list_id", "account_id"],
-        unique=True,
+        op.f("ix_risk_list_entries_list_id_account_id"), "risk_list_entries", ["list_id", "account_id"], unique=True
     )
     op.create_index(
         op.f("ix_risk_list_entries_list_id_band_rank_by_loss"),
@@ -298,6 +287,10 @@ def upgrade() -> None:
         sa.Column("p_churn", sa.Double(), nullable=False),
         sa.Column("p_silent", sa.Double(), nullable=False),
         sa.Column("p_vocal", sa.Double(), nullable=False),
+        sa.Column("p_churn_low", sa.Double(), nullable=True),
+        sa.Column("p_churn_high", sa.Double(), nullable=True),
+        sa.Column("p_silent_low", sa.Double(), nullable=True),
+        sa.Column("p_silent_high", sa.Double(), nullable=True),
         sa.Column("log_odds_churn", sa.Double(), nullable=False),
         sa.Column("log_odds_silent", sa.Double(), nullable=False),
         sa.Column("health", sa.Double(), nullable=False),
@@ -305,20 +298,22 @@ def upgrade() -> None:
         sa.Column("health_low", sa.Double(), nullable=True),
         sa.Column("health_high", sa.Double(), nullable=True),
         sa.Column("band", TEXT, nullable=False),
-        sa.Column("points_effort", sa.Double(), nullable=False),
-        sa.Column("points_resolution", sa.Double(), nullable=False),
-        sa.Column("points_sentiment", sa.Double(), nullable=False),
-        sa.Column("points_silence", sa.Double(), nullable=False),
-        sa.Column("points_commercial", sa.Double(), nullable=False),
+        sa.Column("effort_points", sa.Double(), nullable=False),
+        sa.Column("resolution_points", sa.Double(), nullable=False),
+        sa.Column("sentiment_points", sa.Double(), nullable=False),
+        sa.Column("silence_points", sa.Double(), nullable=False),
+        sa.Column("commercial_points", sa.Double(), nullable=False),
         sa.Column("confidence", TEXT, nullable=False),
         sa.Column("confidence_reason", TEXT, nullable=False),
         sa.Column("health_change_28d", sa.Double(), nullable=True),
+        sa.Column("moving_28d", TEXT, nullable=True),
         sa.Column("health_change_91d", sa.Double(), nullable=True),
-        sa.Column("moving", TEXT, nullable=True),
-        sa.Column("quiet", sa.Boolean(), nullable=False),
+        sa.Column("moving_91d", TEXT, nullable=True),
+        sa.Column("quiet", sa.Boolean(), nullable=True),
         sa.Column("expected_revenue_loss", sa.Double(), nullable=True),
         sa.Column("mrr", sa.Double(), nullable=True),
         sa.Column("currency", TEXT, nullable=True),
+        sa.Column("model_status", TEXT, nullable=True),
         sa.Column("layout_id", TEXT, nullable=True),
         sa.Column("features", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("account_id", "as_of", "model_id", name=op.f("pk_scores")),
