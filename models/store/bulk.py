@@ -6,7 +6,8 @@ on the way out; floats are printed shortest-exact on both sides; blobs travel as
 gives tuples.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -18,6 +19,7 @@ from sqlalchemy.engine import Connection
 from models.clock import INSTANT
 from models.errors import ContractError
 from models.store import types
+from models.store.engine import unusable
 
 Schema = Mapping[str, pl.DataType]
 
@@ -65,15 +67,17 @@ def select_many(conn: Connection, query: sa.Select[Any], schema: Schema) -> pl.D
     return many(conn, query, schema)
 
 
-def _cursor(conn: Connection) -> Any:
-    """A cursor of psycopg's own, which knows COPY."""
-    return conn.connection.cursor()
-
-
-def _begin(conn: Connection) -> None:
-    """Let SQLAlchemy know that the driver's connection, which we use directly, is in a transaction."""
+@contextmanager
+def _copying(conn: Connection, statement: str, parameters: Mapping[str, Any] | None = None) -> Iterator[Any]:
+    """psycopg's own COPY, in SQLAlchemy's transaction and with its errors in the store's words."""
     if not conn.in_transaction():
         conn.begin()
+    cursor: Any = conn.connection.cursor()
+    try:
+        with cursor, cursor.copy(statement, parameters) as copy:
+            yield copy
+    except conn.dialect.loaded_dbapi.OperationalError as error:
+        raise unusable(error) from error
 
 
 def _raw(frame: pl.DataFrame) -> pl.DataFrame:
@@ -102,8 +106,7 @@ def _copy_in(conn: Connection, table: sa.Table, raw: pl.DataFrame) -> None:
         include_header=False, quote_style="non_numeric", null_value="\\N"
     )
     statement = f"COPY {_target(conn, table, raw.columns)} FROM STDIN (FORMAT csv, NULL '\\N')"
-    _begin(conn)
-    with _cursor(conn) as cursor, cursor.copy(statement) as copy:
+    with _copying(conn, statement) as copy:
         copy.write(text)
 
 
@@ -120,11 +123,7 @@ def _copy_out(conn: Connection, query: sa.Select[Any], schema: Schema) -> pl.Dat
         name: types.to_micros(value) if isinstance(value, datetime) else value
         for name, value in compiled.construct_params().items()
     }
-    _begin(conn)
-    with (
-        _cursor(conn) as cursor,
-        cursor.copy(f"COPY ({compiled}) TO STDOUT (FORMAT csv)", values) as copy,
-    ):
+    with _copying(conn, f"COPY ({compiled}) TO STDOUT (FORMAT csv)", values) as copy:
         text = b"".join(bytes(block) for block in copy)
     integers = {name: pl.Int64() for name, dtype in schema.items() if dtype in (INSTANT, pl.Boolean)}
     wire = dict(schema) | integers

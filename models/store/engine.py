@@ -16,12 +16,14 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
 
 from models.store.errors import StoreError
 
 BUSY_MILLISECONDS = 30_000
 CACHE_KIBIBYTES = 64 * 1024
+#: A scoring run reads for minutes, and the log cannot be recycled meanwhile; afterwards it shrinks to this.
+LOG_BYTES = 64 * 1024 * 1024
 
 
 def connect(url: str) -> Engine:
@@ -45,8 +47,13 @@ def connect(url: str) -> Engine:
 def _sqlite(url: URL) -> Engine:
     if not url.database or url.database == ":memory:":
         raise StoreError("SQLite in memory cannot be shared by the service's processes; name a file.")
-    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(url.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"The folder {folder} for the database cannot be made: {error.strerror}.") from error
     engine = sa.create_engine(url.set(drivername="sqlite+pysqlite"))
+    event.listen(engine, "handle_error", _in_words)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -54,9 +61,23 @@ def _sqlite(url: URL) -> Engine:
 
 def _postgresql(url: URL) -> Engine:
     try:
-        return sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise StoreError("PostgreSQL needs its driver: pip install 'ebbtide[postgres]'.") from error
+    event.listen(engine, "handle_error", _in_words)
+    return engine
+
+
+def _in_words(context: ExceptionContext) -> None:
+    """A database that is away, full, locked or read-only is not a programming error: say it in a sentence."""
+    if isinstance(context.sqlalchemy_exception, sa.exc.OperationalError) and not context.is_pre_ping:
+        raise unusable(context.original_exception) from context.original_exception
+
+
+def unusable(error: BaseException) -> StoreError:
+    """What the driver complains of, as the store's own error."""
+    lines = str(error).strip().splitlines()
+    return StoreError(f"The database cannot be used: {lines[0].rstrip('.') if lines else 'no reason given'}.")
 
 
 def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: object) -> None:
@@ -67,6 +88,7 @@ def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: object) -> No
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA temp_store = MEMORY")
+    cursor.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
     cursor.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
     cursor.close()
 

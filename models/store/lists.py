@@ -8,6 +8,7 @@ cursor goes on reading the list it was given, until that list is too old to be k
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -19,7 +20,7 @@ from models.errors import ContractError, UnknownList
 from models.store import bulk
 from models.store.engine import writing
 from models.store.runs import exclusive
-from models.store.tables import LIST_FILTERS, RANKS, current_list, risk_list_entries, risk_lists
+from models.store.tables import RANKS, current_list, risk_list_entries, risk_lists
 from models.store.types import schema
 
 #: What `publish_list` takes, column -> type; it numbers the ranks itself.
@@ -121,36 +122,52 @@ def page(
 
     Each has every column of the table. The list is not checked to exist: call `current` or `get_list` first.
     """
-    query = page_query(list_id, rank_by, filters or Filters(), after_rank, limit)
-    return [dict(row._mapping) for row in conn.execute(query)]
-
-
-def page_query(list_id: int, rank_by: str, filters: Filters, after_rank: int, limit: int | None) -> sa.Select[Any]:
-    """The query behind `page`; `limit` None: all of them."""
-    rank = risk_list_entries.c[rank_by]
-    query = sa.select(risk_list_entries).where(rank > after_rank, *_conditions(list_id, filters))
-    return query.order_by(rank).limit(limit)
+    query = _page_query(rank_by, _chosen(filters or Filters()))
+    values = _values(list_id, filters or Filters()) | {"after_rank": after_rank, "limit": limit}
+    return [dict(row._mapping) for row in conn.execute(query.limit(_LIMIT), values)]
 
 
 def frame(
     conn: Connection, list_id: int, rank_by: str = "rank_by_loss", filters: Filters | None = None
 ) -> pl.DataFrame:
     """All entries of a list as a frame, in order of `rank_by`."""
-    query = page_query(list_id, rank_by, filters or Filters(), 0, None)
-    return bulk.select_many(conn, query, schema(risk_list_entries))
+    query = _page_query(rank_by, _chosen(filters or Filters()))
+    values = _values(list_id, filters or Filters()) | {"after_rank": 0}
+    return bulk.select_many(conn, query.params(values), schema(risk_list_entries))
 
 
 def count(conn: Connection, list_id: int, filters: Filters | None = None) -> int:
     """How many entries the filters leave."""
     query = sa.select(sa.func.count()).select_from(risk_list_entries)
-    return int(conn.scalar(query.where(*_conditions(list_id, filters or Filters()))) or 0)
+    found = conn.scalar(
+        query.where(*_conditions(_chosen(filters or Filters()))), _values(list_id, filters or Filters())
+    )
+    return int(found or 0)
 
 
-def _conditions(list_id: int, filters: Filters) -> list[sa.ColumnElement[bool]]:
+_LIMIT = sa.bindparam("limit", type_=sa.Integer)
+
+
+@cache
+def _page_query(rank_by: str, chosen: tuple[str, ...]) -> sa.Select[Any]:
+    """Entries in order of a ranking; parameters are `after_rank` and those of the chosen filters."""
+    rank = risk_list_entries.c[rank_by]
+    query = sa.select(risk_list_entries).where(*_conditions(chosen), rank > sa.bindparam("after_rank"))
+    return query.order_by(rank)
+
+
+def _chosen(filters: Filters) -> tuple[str, ...]:
+    return tuple(name for name, value in vars(filters).items() if value is not None)
+
+
+def _values(list_id: int, filters: Filters) -> dict[str, Any]:
+    return {"list_id": list_id} | {name: getattr(filters, name) for name in _chosen(filters)}
+
+
+def _conditions(chosen: tuple[str, ...]) -> list[sa.ColumnElement[bool]]:
     columns = risk_list_entries.c
-    chosen = ((name, getattr(filters, name)) for name in LIST_FILTERS)
-    conditions = [columns.list_id == list_id, *(columns[name] == value for name, value in chosen if value is not None)]
-    return conditions if filters.min_mrr is None else [*conditions, columns.mrr >= filters.min_mrr]
+    conditions = [columns[name] == sa.bindparam(name) for name in ("list_id", *chosen) if name != "min_mrr"]
+    return [*conditions, columns.mrr >= sa.bindparam("min_mrr")] if "min_mrr" in chosen else conditions
 
 
 def _ranked(entries: pl.DataFrame) -> pl.DataFrame:

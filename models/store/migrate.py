@@ -1,7 +1,5 @@
 """Bringing the database's tables to this version of the product, and refusing to run on others."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -27,7 +25,7 @@ def migrate(engine: Engine) -> None:
     second waits and finds the work done. Raises `SchemaMismatch` when the database is newer than this code
     and `StoreError` when it cannot be reached.
     """
-    with _reachable(engine), writing(engine) as conn:
+    with writing(engine) as conn:
         if conn.dialect.name == "postgresql":
             conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         found = revision(conn)
@@ -43,7 +41,7 @@ def check_schema(engine: Engine) -> None:
 
     Raises `SchemaMismatch` saying what to do, and `StoreError` when the database cannot be reached.
     """
-    with _reachable(engine), engine.connect() as conn:
+    with engine.connect() as conn:
         found = revision(conn)
     if found == head():
         return
@@ -82,12 +80,3 @@ def _refuse_newer(found: str | None) -> None:
 
 def _name(engine: Engine) -> str:
     return engine.url.render_as_string(hide_password=True)
-
-
-@contextmanager
-def _reachable(engine: Engine) -> Iterator[None]:
-    try:
-        yield
-    except sa.exc.OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0]
-        raise StoreError(f"The database {_name(engine)} cannot be used: {reason}.") from error

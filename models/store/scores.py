@@ -69,18 +69,20 @@ def save_scores(
             _replace(conn, rows)
 
 
+#: Two look-ups by primary key. Built once: building it takes as long as running it.
+LATEST = (
+    sa.select(scores)
+    .join(
+        latest_scores,
+        sa.and_(*(scores.c[name] == latest_scores.c[name] for name in ("account_id", "as_of", "model_id"))),
+    )
+    .where(latest_scores.c.account_id == sa.bindparam("account_id"))
+)
+
+
 def latest(conn: Connection, account_id: str) -> StoredScore:
     """The account's latest score. Raises `NotScored`."""
-    joined = latest_scores.join(
-        scores,
-        sa.and_(
-            scores.c.account_id == latest_scores.c.account_id,
-            scores.c.as_of == latest_scores.c.as_of,
-            scores.c.model_id == latest_scores.c.model_id,
-        ),
-    )
-    query = sa.select(scores).select_from(joined).where(latest_scores.c.account_id == account_id)
-    row = conn.execute(query).one_or_none()
+    row = conn.execute(LATEST, {"account_id": account_id}).one_or_none()
     if row is None:
         raise NotScored(f"Account {account_id!r} has no score yet.")
     return _stored(conn, row)
