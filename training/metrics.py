@@ -41,20 +41,50 @@ class Estimate:
         return {name: None if np.isnan(number) else float(number) for name, number in fields.items()}
 
 
-def estimate(sample: Sample, names: Sequence[str] = NAMES, resamples: int = 200, seed: int = 0) -> dict[str, Estimate]:
-    """The named metrics with intervals from drawing accounts with replacement (all rows of one or none).
+@dataclass(frozen=True)
+class Resampled:
+    """The metrics of a sample (`value`) and of every draw of its accounts (`drawn`: one number per draw)."""
 
-    ece has no interval: a resample is always less smooth than the sample, so the interval would miss the value.
-    """
-    drawn = [measure(sample, w, names) for w in _draws(sample, resamples, seed)]
-    return {
-        name: Estimate(value, *(_interval([d[name] for d in drawn]) if name != "ece" else (np.nan, np.nan)))
-        for name, value in measure(sample, None, names).items()
-    }
+    value: dict[str, float]
+    drawn: dict[str, Vector]
+
+    @classmethod
+    def of(cls, sample: Sample, names: Sequence[str], resamples: int, seed: int) -> "Resampled":
+        """The same number of accounts and the same seed give the same draws."""
+        draws = [measure(sample, w, names) for w in _draws(sample, resamples, seed)]
+        value = measure(sample, None, names)
+        return cls(value, {name: np.array([draw[name] for draw in draws]) for name in value})
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Every metric with its interval.
+
+        ece has none: a resample is always less smooth than the sample, so the interval would miss the value.
+        """
+        return {
+            name: Estimate(value, *(_interval(self.drawn[name]) if name != "ece" else (np.nan, np.nan)))
+            for name, value in self.value.items()
+        }
+
+    def over(self, other: "Resampled") -> dict[str, Estimate]:
+        """How much better this is than the other on the same draws; positive is better."""
+        signs = {"higher": 1.0, "lower": -1.0}
+        better = {metric.name: signs[metric.better] for metric in METRICS if metric.better in signs}
+        return {
+            name: Estimate(
+                better[name] * (self.value[name] - value),
+                *_interval(better[name] * (self.drawn[name] - other.drawn[name])),
+            )
+            for name, value in other.value.items()
+        }
+
+
+def estimate(sample: Sample, names: Sequence[str] = NAMES, resamples: int = 200, seed: int = 0) -> dict[str, Estimate]:
+    """The named metrics with intervals from drawing accounts with replacement (all rows of one, or none)."""
+    return Resampled.of(sample, names, resamples, seed).estimates()
 
 
 def paired(
-    model: Sample, other: Sample, names: Sequence[str], resamples: int = 200, seed: int = 0
+    model: Sample, other: Sample, names: Sequence[str] = COMPARED, resamples: int = 200, seed: int = 0
 ) -> dict[str, Estimate]:
     """How much better `model` is than `other` on the same rows, positive is better, with paired intervals.
 
@@ -63,16 +93,11 @@ def paired(
     """
     if not (np.array_equal(model.account, other.account) and np.array_equal(model.y, other.y)):
         raise ContractError("Two models can only be compared on the same rows.")
-    signs = {metric.name: {"higher": 1.0, "lower": -1.0}.get(metric.better) for metric in METRICS}
-    if any(signs[name] is None for name in names):
+    directed = {metric.name for metric in METRICS if metric.better in ("higher", "lower")}
+    if not set(names) <= directed:
         raise ContractError("Only metrics that should be high or low can be gained.")
-
-    def difference(w: Vector | None) -> dict[str, float]:
-        a, b = measure(model, w, names), measure(other, w, names)
-        return {name: (a[name] - b[name]) * (signs[name] or 1.0) for name in a}
-
-    drawn = [difference(w) for w in _draws(model, resamples, seed)]
-    return {name: Estimate(value, *_interval([d[name] for d in drawn])) for name, value in difference(None).items()}
+    one, two = (Resampled.of(sample, names, resamples, seed) for sample in (model, other))
+    return one.over(two)
 
 
 def _draws(sample: Sample, resamples: int, seed: int) -> Iterator[Vector]:
@@ -83,9 +108,9 @@ def _draws(sample: Sample, resamples: int, seed: int) -> Iterator[Vector]:
         yield drawn[sample.account].astype(np.float64)
 
 
-def _interval(values: list[float]) -> tuple[float, float]:
+def _interval(values: Vector) -> tuple[float, float]:
     """The middle 95 %; NaN unless nearly every resample had a value."""
-    defined = np.array([value for value in values if not np.isnan(value)])
+    defined = values[~np.isnan(values)]
     if not len(values) or len(defined) < 0.9 * len(values):
         return np.nan, np.nan
     low, high = np.quantile(defined, [0.025, 0.975])
@@ -117,14 +142,11 @@ def evaluate(
     if missing:
         raise ContractError(f"An evaluation needs a column {min(missing)!r}.")
     draw = {"resamples": resamples, "seed": seed}
-    sample = Sample.of(rows, k=k)
-    result = _counts(rows) | _plain(estimate(sample, NAMES, **draw))
+    result = _part(rows, NAMES, k, draw, against)
     result["auc_if_independent"] = _independent(result)
-    result["reliability"] = reliability(sample)
-    result["gain"] = _gains(rows, against, k, draw)
+    result["reliability"] = reliability(Sample.of(rows, k=k))
     if "quiet" in rows.columns:
-        calm = rows.filter(pl.col("quiet"))
-        result["quiet"] = _part(calm, OF_A_PART, k, draw) | {"gain": _gains(calm, against, k, draw)}
+        result["quiet"] = _part(rows.filter(pl.col("quiet")), OF_A_PART, k, draw, against)
     if "segment" in rows.columns:
         parts = rows.with_columns(pl.col("segment").fill_null("unknown")).partition_by("segment", as_dict=True)
         result["segments"] = {str(key[0]): _part(part, OF_A_SEGMENT, k, draw) for key, part in sorted(parts.items())}
@@ -150,14 +172,20 @@ def _plain(estimates: dict[str, Estimate]) -> dict[str, dict[str, float | None]]
     return {name: value.to_plain() for name, value in estimates.items()}
 
 
-def _part(rows: pl.DataFrame, names: Sequence[str], k: int, draw: dict[str, int]) -> dict[str, Any]:
-    return _counts(rows) | _plain(estimate(Sample.of(rows, k=k), names, **draw))
-
-
-def _gains(rows: pl.DataFrame, against: Sequence[str], k: int, draw: dict[str, int]) -> dict[str, Any]:
-    model = Sample.of(rows, k=k)
-    others = {name: Sample.of(rows, p=f"p_{name}", k=k) for name in against}
-    return {name: _plain(paired(model, other, COMPARED, **draw)) for name, other in others.items()}
+def _part(
+    rows: pl.DataFrame, names: Sequence[str], k: int, draw: dict[str, int], against: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Counts, metrics and, where there are baselines, the gain over each."""
+    wanted = [name for name in NAMES if name in names or (against and name in COMPARED)]
+    model = Resampled.of(Sample.of(rows, k=k), wanted, **draw)
+    estimates = {name: found for name, found in model.estimates().items() if name in names}
+    result = _counts(rows) | _plain(estimates)
+    if against:
+        others = {name: Sample.of(rows, p=f"p_{name}", k=k) for name in against}
+        result["gain"] = {
+            name: _plain(model.over(Resampled.of(other, COMPARED, **draw))) for name, other in others.items()
+        }
+    return result
 
 
 def _independent(counted: dict[str, Any]) -> dict[str, float | None]:

@@ -121,6 +121,17 @@ class Sample:
         return np.asarray(logit(np.clip(self.p, CLIP, 1 - CLIP)), dtype=np.float64)
 
     @cached_property
+    def standard_log_odds(self) -> tuple[Vector, float, float]:
+        """The log-odds less their mean, over their spread; with both."""
+        mean, spread = float(self.log_odds.mean()), float(self.log_odds.std())
+        return (self.log_odds - mean) / max(spread, 1e-9), mean, spread
+
+    @cached_property
+    def line(self) -> tuple[float, float]:
+        """The calibration line of all rows, on standard log-odds: where the line of a resample is near."""
+        return _line(self.standard_log_odds[0], self.y, np.ones(len(self.y)))
+
+    @cached_property
     def squared(self) -> Vector:
         return (self.y - self.p) ** 2
 
@@ -154,6 +165,8 @@ class Ranking:
 
     def sums(self, values: Vector) -> Vector:
         """The total of `values` in each run of equal scores."""
+        if len(self.begins) == len(self.order):
+            return values[self.order]
         return np.asarray(np.add.reduceat(values[self.order], self.begins), dtype=np.float64)
 
 
@@ -173,6 +186,11 @@ def measure(sample: Sample, weights: Vector | None = None, names: Sequence[str] 
     return {name: values[name] if np.isfinite(values[name]) else np.nan for name in NAMES if name in names}
 
 
+def _dot(a: Vector, b: Vector) -> float:
+    """The sum of products, without the threads that BLAS would start for every call."""
+    return float(np.einsum("i,i->", a, b))
+
+
 def _ranks(sample: Sample, w: Vector) -> tuple[float, ...]:
     """auc, pr_auc: with equal scores as one step."""
     left, stayed = sample.by_p.sums(w * sample.y), sample.by_p.sums(w * (1 - sample.y))
@@ -185,28 +203,42 @@ def _ranks(sample: Sample, w: Vector) -> tuple[float, ...]:
 
 def _errors(sample: Sample, w: Vector) -> tuple[float, ...]:
     """brier, brier_skill, log_loss, observed_expected."""
-    left, total = w @ sample.y, w.sum()
-    brier, base = (w @ sample.squared) / total, left / total
+    left, total = np.float64(_dot(w, sample.y)), w.sum()
+    brier, base = _dot(w, sample.squared) / total, left / total
     skill = 1 - brier / (base * (1 - base))
-    return float(brier), float(skill), float(w @ sample.surprise / total), float(left / (w @ sample.p))
+    return float(brier), float(skill), _dot(w, sample.surprise) / float(total), float(left / _dot(w, sample.p))
 
 
 def _refit(sample: Sample, w: Vector) -> tuple[float, ...]:
-    """calibration_intercept, calibration_slope: a + b * logit(p) by maximum likelihood, from (0, 1) by Newton."""
-    x, line = sample.log_odds, np.array([0.0, 1.0])
+    """calibration_intercept, calibration_slope: a + b * logit(p) by maximum likelihood."""
+    z, mean, spread = sample.standard_log_odds
+    if spread < 1e-9:
+        return np.nan, np.nan
+    whole = sample.line
+    a, b = _line(z, sample.y, w, start=whole if np.isfinite(whole[1]) else None)
+    return a - b * mean / spread, b / spread
+
+
+def _line(z: Vector, y: Vector, w: Vector, start: tuple[float, float] | None = None) -> tuple[float, float]:
+    """The logistic regression of y on z by Newton's steps; NaN where the two groups are cleanly apart."""
+    share = _dot(w, y) / w.sum()
+    if not 0 < share < 1:
+        return np.nan, np.nan
+    squared = z**2
+    a, b = start or (float(logit(share)), 0.0)
     for _ in range(50):
-        fitted = expit(line[0] + line[1] * x)
-        v = w * fitted * (1 - fitted)
-        miss = w * (sample.y - fitted)
-        gradient = np.array([miss.sum(), miss @ x])
-        h00, h01, h11 = v.sum(), v @ x, v @ x**2
+        fitted = expit(a + b * z)
+        miss, v = w * (y - fitted), w * fitted * (1 - fitted)
+        g0, g1, h00, h01, h11 = miss.sum(), _dot(miss, z), v.sum(), _dot(v, z), _dot(v, squared)
         determinant = h00 * h11 - h01**2
         if not determinant > 1e-9 * h00 * h11:
-            break
-        step = np.array([h11 * gradient[0] - h01 * gradient[1], h00 * gradient[1] - h01 * gradient[0]])
-        line = line + step / determinant
-        if np.abs(step / determinant).max() < 1e-7:
-            return float(line[0]), float(line[1])
+            return np.nan, np.nan
+        step_a, step_b = (h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant
+        # Far from the answer a whole step may overshoot without end.
+        shorter = min(1.0, 2.0 / max(abs(step_a), abs(step_b), 1e-300))
+        a, b = float(a + shorter * step_a), float(b + shorter * step_b)
+        if max(abs(step_a), abs(step_b)) < 1e-8:
+            return a, b
     return np.nan, np.nan
 
 
@@ -235,14 +267,14 @@ def _first(ranking: Ranking, values: Vector, w: Vector, share: float) -> float:
 
 
 def _lift(sample: Sample, w: Vector, share: float = TOP_SHARE) -> tuple[float, ...]:
-    return (float(_first(sample.by_p, sample.y, w, share) / share / (w @ sample.y)),)
+    return (_first(sample.by_p, sample.y, w, share) / share / np.float64(_dot(w, sample.y)),)
 
 
 def _revenue(sample: Sample, w: Vector, share: float = TOP_SHARE) -> tuple[float, ...]:
     """Rows of unknown mrr take no part, neither in the ranking nor in the loss."""
     known = w * ~np.isnan(sample.mrr)
     lost = sample.y * np.nan_to_num(sample.mrr)
-    return (float(_first(sample.by_loss, lost, known, share) / (known @ lost)),)
+    return (_first(sample.by_loss, lost, known, share) / np.float64(_dot(known, lost)),)
 
 
 def _precision(sample: Sample, w: Vector) -> tuple[float, ...]:
