@@ -23,6 +23,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.schema import CreateTable
 from sqlalchemy.sql.expression import ColumnCollection
 
+from models.accounts import ACCOUNTS
 from models.columns import Table
 from models.errors import ContractError
 from models.history import TABLES
@@ -130,13 +131,31 @@ def _conform(declared: Table, frame: pl.DataFrame, delay: timedelta) -> pl.DataF
     unknown = [name for name in frame.columns if name not in declared.names]
     if unknown:
         raise ContractError(f"Table {declared.name} has no column {unknown[0]!r}.")
+    _refuse_empty(declared, frame)
+    typed = pl.DataFrame([_cast(declared, frame[name]) for name in declared.names if name in frame.columns])
+    moments = [pl.col(name) + delay for name in declared.happened if name in typed.columns]
+    known = [pl.col("recorded_at"), *moments] if "recorded_at" in typed.columns else moments
+    return typed.with_columns(pl.coalesce(known).alias("recorded_at")) if known else typed
+
+
+def _refuse_empty(declared: Table, frame: pl.DataFrame) -> None:
     for column in declared.columns:
         if column.required and (column.name not in frame.columns or frame[column.name].null_count()):
             raise ContractError(f"Table {declared.name} has rows without {column.name!r}, which every row needs.")
-    typed = frame.select(pl.col(name).cast(dtype) for name, dtype in declared.schema.items() if name in frame.columns)
-    moments = [name for name in ("recorded_at", *declared.happened) if name in typed.columns]
-    happened = [pl.col(name) if name == "recorded_at" else pl.col(name) + delay for name in moments]
-    return typed.with_columns(pl.coalesce(happened).alias("recorded_at")) if happened else typed
+    moments = [name for name in declared.happened if name in frame.columns]
+    never = not moments or frame.select(pl.all_horizontal(pl.col(moments).is_null()).any()).item()
+    if never and declared is not ACCOUNTS:
+        raise ContractError(f"Table {declared.name} has rows without any of {', '.join(declared.happened)}.")
+
+
+def _cast(declared: Table, column: pl.Series) -> pl.Series:
+    wanted = declared.schema[column.name]
+    try:
+        return column.cast(wanted)
+    except pl.exceptions.InvalidOperationError as error:
+        raise ContractError(
+            f"Column {column.name!r} of table {declared.name} holds {column.dtype}, not {wanted}."
+        ) from error
 
 
 def _collapse(declared: Table, rows: pl.DataFrame) -> pl.DataFrame:
