@@ -9,7 +9,7 @@ from string import Formatter
 
 import polars as pl
 
-from models.imports.check import REJECTED
+from models.imports.check import REJECTED, broken_records
 from models.imports.convert import Reading, as_text, known, text_of
 from models.imports.events import collapse, holds
 from models.imports.read import FILE, LINE, Raw
@@ -25,8 +25,9 @@ _PLUS = "\x00plus "
 class Applied:
     """Rows with contract names, how their cells are written, and what became of the other rows.
 
-    `problems` (`REJECTED`) are of the rows refused on the way (`refused` of them); `set_aside` rows were not
-    wanted (`where`); `folded` event rows became part of another row (negative where `running` made more).
+    `problems` (`REJECTED`) are of the rows refused on the way (`refused` of them) and of `unusable` rows of
+    looked-up files; `set_aside` rows were not wanted (`where`); `folded` event rows became part of another row
+    (negative where `running` made more).
     """
 
     raw: Raw
@@ -35,15 +36,19 @@ class Applied:
     refused: int
     set_aside: int
     folded: int
+    unusable: int
 
 
 def apply(raw: Raw, mapping: TableMapping, lookups: Mapping[str, Raw] | None = None) -> Applied:
     """Turn the rows of the mapping's files into rows of its table. `lookups`: what each lookup reads."""
     wanted = where(raw.frame, mapping.rows, mapping.source)
     selected = _selected(wanted, mapping.rows, mapping.source, mapping.table.name)
-    frame = selected.frame
+    frame, problems, unusable = selected.frame, [selected.problems], 0
     for lookup in mapping.lookups:
-        frame = _joined(frame, lookup, (lookups or {})[lookup.name], mapping)
+        looked_up = _looked_up(lookup, (lookups or {})[lookup.name], mapping.table.name)
+        frame = _joined(frame, lookup, looked_up.frame)
+        problems.append(looked_up.problems)
+        unusable += looked_up.refused
     if mapping.columns is None:
         frame = frame.select(*(name for name in mapping.table.names if name in frame.columns), FILE, LINE)
         readings = {name: _reading(Cell(), mapping.source, dtype) for name, dtype in frame.schema.items()}
@@ -53,8 +58,9 @@ def apply(raw: Raw, mapping: TableMapping, lookups: Mapping[str, Raw] | None = N
     return Applied(
         Raw(frame, raw.names, raw.broken),
         readings,
-        selected.problems,
+        pl.concat(problems),
         refused=selected.refused,
+        unusable=unusable,
         set_aside=raw.frame.height - wanted.height,
         folded=wanted.height - selected.refused - frame.height,
     )
@@ -70,18 +76,26 @@ def _selected(frame: pl.DataFrame, rows: Rows, source: Source, table: str) -> Se
     return Selected(ordered, selected.problems, selected.refused)
 
 
-def _joined(frame: pl.DataFrame, lookup: Lookup, raw: Raw, mapping: TableMapping) -> pl.DataFrame:
-    """Add the lookup's columns as `name.column`; unknown where nothing matches. Unusable rows match nothing."""
-    rows = where(raw.frame, lookup.rows, lookup.source)
-    rows = _selected(rows, lookup.rows, lookup.source, mapping.table.name).frame
-    if lookup.rows.last_row_per is None and lookup.rows.running is None:
-        rows = placed(rows, mapping.table.name, lookup.theirs, lookup.rows.ordered_by, lookup.source).frame
-        rows = in_time(rows, lookup.theirs, lookup.rows.ordered_by)
-    keyed = rows.with_columns(as_text(rows[lookup.theirs]))
+def _looked_up(lookup: Lookup, raw: Raw, table: str) -> Selected:
+    """One row per key of the looked-up files; rows that cannot be used are named, and match nothing."""
+    rows = lookup.rows
+    wanted = where(raw.frame, rows, lookup.source)
+    selected = _selected(wanted, rows, lookup.source, table)
+    if rows.last_row_per is None and rows.running is None:
+        selected = placed(wanted, table, lookup.theirs, rows.ordered_by, lookup.source)
+    ordered = in_time(selected.frame, lookup.theirs, rows.ordered_by) if rows.ordered_by else selected.frame
+    keyed = ordered.with_columns(as_text(ordered[lookup.theirs]))
     if lookup.take == "first":
         one = keyed.unique(lookup.theirs, keep="first", maintain_order=True)
     else:
         one = keyed.unique(lookup.theirs, keep="last", maintain_order=True)
+    named = selected.problems.with_columns(pl.format("{}.{}", pl.lit(lookup.name), "column").alias("column"))
+    problems = pl.concat([named, broken_records(raw, table)])
+    return Selected(one, problems, selected.refused + len(raw.broken))
+
+
+def _joined(frame: pl.DataFrame, lookup: Lookup, one: pl.DataFrame) -> pl.DataFrame:
+    """Add the looked-up columns as `name.column`; unknown where nothing matches."""
     theirs = one.select(
         pl.col(lookup.theirs).alias("\x00match"),
         *(pl.col(name).alias(f"{lookup.name}.{name}") for name in one.columns if not name.startswith("\x00")),

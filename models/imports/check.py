@@ -128,7 +128,7 @@ def check(raw: Raw, table: Table, readings: Mapping[str, Reading] | None = None)
     frame = pl.DataFrame(list(values.values())).hstack(places)
     _check_survey(frame, full, table, problems)
     frame, clamped = _check_order(frame, full, table, problems)
-    broken = _broken(raw, table)
+    broken = broken_records(raw, table.name)
     return Checked(
         frame.filter(~problems.bad),
         in_order(pl.concat([problems.frame(), broken])),
@@ -219,6 +219,7 @@ def _check_order(
     return frame, clamped
 
 
-def _broken(raw: Raw, table: Table) -> pl.DataFrame:
-    rows = [(table.name, b.file, b.line, "", b.value[:VALUE_LENGTH], b.reason) for b in raw.broken]
+def broken_records(raw: Raw, table: str) -> pl.DataFrame:
+    """Problems (`REJECTED`) of the records that are no rows."""
+    rows = [(table, b.file, b.line, "", b.value[:VALUE_LENGTH], b.reason) for b in raw.broken]
     return pl.DataFrame(rows, schema=REJECTED, orient="row")

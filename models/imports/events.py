@@ -32,12 +32,12 @@ def collapse(
 
 
 def _take(cell: Cell, value: pl.Expr) -> pl.Expr:
+    if cell.take == "count":
+        return (holds(cell.when).sum() if cell.when else pl.len()).cast(pl.String)
     if cell.when:
         value = value.filter(holds(cell.when))
     if cell.take == "first":
         return value.first()
-    if cell.take == "count":
-        return value.len().cast(pl.String)
     if cell.take in ("min", "max"):
         at = _number(value).arg_min() if cell.take == "min" else _number(value).arg_max()
         return value.get(at, null_on_oob=True)

@@ -60,7 +60,7 @@ def find(path: Path, mapping: Mapping, require: Iterable[str] = ()) -> dict[str,
 
 
 def _with_unknown(found: dict[str, Found]) -> dict[str, Found]:
-    """Name the columns nobody uses, each at the first table that reads its file."""
+    """Name the columns nobody uses, at the first table that reads or looks up their file."""
     used: dict[Path, set[str]] = {}
     for table in found.values():
         for file in table.files:
@@ -70,7 +70,8 @@ def _with_unknown(found: dict[str, Found]) -> dict[str, Found]:
                 used[file] = used.get(file, set()) | _used_by_lookup(table.mapping, lookup)
     named: set[Path] = set()
     for name, table in found.items():
-        fresh = [file for file in table.files if file not in named]
+        every = (*table.files, *(file for files in table.lookups.values() for file in files))
+        fresh = [file for file in every if file not in named]
         named.update(fresh)
         unknown = dict.fromkeys(n for file in fresh for n in table.names[file] if n not in used[file])
         found[name] = replace(table, unknown=tuple(unknown))

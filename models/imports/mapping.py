@@ -21,7 +21,8 @@ from models.imports.times import check_format, check_zone
 SOURCE_KEYS = ("timezone", "date_format", "null", "decimal", "encoding", "delimiter", "delay")
 ROWS_KEYS = ("file", "where", "where_not", "where_known", "last_row_per", "ordered_by", "running")
 TABLE_KEYS = (*ROWS_KEYS, "lookup", "columns")
-LOOKUP_KEYS = (*ROWS_KEYS, "match", "take")
+LOOKUP_KEYS = ("file", "where", "where_not", "where_known", "ordered_by", "running", "match", "take", "encoding",
+               "delimiter")  # fmt: skip
 RUNNING_KEYS = ("by", "start", "end", "total")
 COLUMN_KEYS = ("from", "constant", "template", "values", "other", "default", "format", "null", "decimal", "scale",
                "plus", "take", "when")  # fmt: skip
@@ -70,6 +71,8 @@ def _table(table: Table, plain: dict[str, Any], source: Source) -> TableMapping:
     _check_keys(plain, (*TABLE_KEYS, *SOURCE_KEYS), place)
     source = _source(plain, source, place)
     rows = _rows(plain, place)
+    if rows.ordered_by and not rows.last_row_per:
+        raise ContractError(f"{place} has ordered_by but not last_row_per: name what its events are about.")
     lookups = tuple(
         _lookup(name, _section(plain["lookup"], name, place), source, place)
         for name in _section(plain, "lookup", place)
@@ -126,8 +129,8 @@ def _rows(plain: dict[str, Any], place: str) -> Rows:
     )
     if rows.last_row_per and not rows.ordered_by:
         raise ContractError(f"{place} has last_row_per but not ordered_by: name the column that orders its events.")
-    if rows.last_row_per and rows.running:
-        raise ContractError(f"{place} has both last_row_per and running; use one.")
+    if rows.running and (rows.last_row_per or rows.ordered_by):
+        raise ContractError(f"{place} has running, which orders its rows itself: remove last_row_per and ordered_by.")
     return rows
 
 
@@ -145,7 +148,7 @@ def _running(plain: dict[str, Any], place: str) -> Running | None:
 
 def _lookup(name: str, plain: dict[str, Any], base: Source, place: str) -> Lookup:
     place = f"{place[:-1]}.lookup.{name}]"
-    _check_keys(plain, (*LOOKUP_KEYS, *SOURCE_KEYS), place)
+    _check_keys(plain, LOOKUP_KEYS, place)
     match = plain.get("match")
     if isinstance(match, str):
         match = {match: match}

@@ -165,6 +165,7 @@ def _table(found: Found) -> _Done:
         blank=checked.blank,
         set_aside=applied.set_aside,
         folded=applied.folded,
+        unusable=applied.unusable,
         clamped=checked.clamped,
         dst_gaps=checked.gaps,
         dst_folds=checked.folds,

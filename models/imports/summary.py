@@ -22,6 +22,7 @@ class TableSummary:
     `rejected` rows have their problems in `problems` (one row per problem, columns of `REJECTED`).
     `duplicates` are exact copies, `superseded` older versions of a row in the same import, `blank` rows without
     a filled cell, `set_aside` rows a mapping did not want, `folded` event rows that became part of another row.
+    `unusable` rows of looked-up files, which are not counted as read, have problems too.
     `clamped` counts times set to the start of their row, `dst_gaps` and `dst_folds` local times in odd hours.
     `inserted`, `updated`, `unchanged` and `stale` (the store holds a newer version) are what the store said; None
     where nothing was written.
@@ -37,6 +38,7 @@ class TableSummary:
     blank: int = 0
     set_aside: int = 0
     folded: int = 0
+    unusable: int = 0
     clamped: int = 0
     dst_gaps: int = 0
     dst_folds: int = 0
@@ -83,6 +85,7 @@ class TableSummary:
             ("rows set aside by the mapping", self.set_aside),
             ("event rows folded into others", max(self.folded, 0)),
             ("more rows than read: one per change of what runs together", max(-self.folded, 0)),
+            ("rows of looked-up files that could not be used", self.unusable),
             ("times within clock skew moved to the start of their row", self.clamped),
             ("local times in the hour that daylight saving skips, moved forward", self.dst_gaps),
             ("local times in the hour that daylight saving repeats, read as the first", self.dst_folds),
@@ -93,9 +96,9 @@ class TableSummary:
         ]
 
     def _rejected_lines(self, shown: int) -> list[str]:
-        if not self.rejected:
+        if self.problems.is_empty():
             return []
-        lines = [f"  rejected: {self.rejected:,}"]
+        lines = [f"  rejected: {self.rejected:,}"] if self.rejected else []
         for row in self.problems.head(shown).iter_rows(named=True):
             what = f"{row['column']} " if row["column"] else ""
             value = f"{row['value']!r} " if row["value"] else ""
