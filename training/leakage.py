@@ -34,7 +34,7 @@ SUSPICIOUS_AUC = 0.9
 #: With fewer accounts that left, a high AUC may be chance.
 LEAST_EVENTS = 10
 #: Rows the AUCs are measured on: every exit, and stays at random.
-AUC_ROWS = 50_000
+AUC_ROWS = 20_000
 #: Moments whose rows are computed again.
 MOMENTS = 4
 #: Columns of a finding that are spelled out.
@@ -43,11 +43,14 @@ SHOWN = 5
 #: Words in a column's name that say it was written after the decision.
 AFTERWARDS = frozenset(
     (
-        *("label", "target", "outcome", "status", "churn", "churned", "churner", "lost", "left", "future"),
+        *("label", "outcome", "status", "churn", "churned", "churner", "lost", "left", "future"),
         *("cancel", "canceled", "cancelled", "cancellation", "exit", "exited", "end", "ended", "ending"),
         *("notice", "terminated", "termination", "final", "invoice", "notes"),
     )
 )
+
+#: Names that say so only as a whole ("first_response_vs_target" is innocent).
+ANSWERS = frozenset(("y", "target", "class", "response"))
 
 #: Times of each table that must lie before the moment a history is known at.
 _PAST = {
@@ -208,14 +211,15 @@ def label_findings(matrix: pl.DataFrame, params: LabelParams) -> list[Finding]:
 
 
 def name_findings(names: Sequence[str]) -> list[Finding]:
-    """Columns whose name says they were written after the decision."""
+    """Columns whose name says they were written after the decision. Our own features have been read already."""
     return [
         Finding(
-            f"The column {name!r} sounds as if it were written after the decision ({', '.join(words)}).",
+            f"The column {name!r} sounds as if it were written after the decision.",
             "Leave it out, or allow it by name if it is known before the snapshot.",
         )
         for name in names
-        if (words := sorted(AFTERWARDS & set(re.split(r"[^a-z]+", name.lower()))))
+        if name not in FEATURES.names
+        and (name.lower() in ANSWERS or AFTERWARDS & set(re.split(r"[^a-z]+", name.lower())))
     ]
 
 
