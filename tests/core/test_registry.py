@@ -1,6 +1,7 @@
 """The artefact store: immutable, verified before it is opened, and unable to run what it holds."""
 
 import builtins
+import doctest
 import hashlib
 import io
 import json
@@ -14,7 +15,7 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -873,3 +874,15 @@ def test_the_kept_artefact_is_what_this_code_would_write(tmp_path):
     if facts.versions["joblib"] == joblib.__version__ and facts.versions["numpy"] == np.__version__:
         card = (KEPT / entry.model_id / "CARD.md").read_bytes()
         assert put(tmp_path, plain, facts, created_at, {"CARD.md": card}) == entry.model_id
+
+
+def test_the_examples_of_the_documentation(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "artefacts.md"
+    found = doctest.testfile(str(page), module_relative=False, globs={"root": tmp_path}, encoding="utf-8")
+    assert found.failed == 0
+    assert found.attempted > 10
+
+
+def test_the_documentation_names_every_entry_of_the_manifest():
+    page = (Path(__file__).parents[2] / "docs" / "artefacts.md").read_text(encoding="utf-8")
+    assert [item.name for item in fields(Manifest) if f"`{item.name}`" not in page] == []

@@ -1,7 +1,9 @@
 """The additive scorecard: what it looks up, that it sums, and that a row does not depend on its neighbours."""
 
+import doctest
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -420,3 +422,8 @@ def test_no_accounts_and_no_terms():
     assert Scorecard("churn", -3.0).contributions({"anything": numbers(1, 2)}).shape == (2, 0)
     with pytest.raises(ArtefactError, match="no accounts"):
         Scorecard("churn", -3.0, (RENEWAL,)).means({"days_to_renewal": numbers()})
+
+
+def test_the_examples_of_the_documentation():
+    page = Path(__file__).parents[2] / "docs" / "scorecard.md"
+    assert doctest.testfile(str(page), module_relative=False, encoding="utf-8").failed == 0
