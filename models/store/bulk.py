@@ -126,9 +126,11 @@ def _copy_out(conn: Connection, query: sa.Select[Any], schema: Schema) -> pl.Dat
     with _copying(conn, f"COPY ({compiled}) TO STDOUT (FORMAT csv)", values) as copy:
         text = b"".join(bytes(block) for block in copy)
     integers = {name: pl.Int64() for name, dtype in schema.items() if dtype in (INSTANT, pl.Boolean)}
-    wire = dict(schema) | integers
+    blobs = {name: pl.String() for name, dtype in schema.items() if dtype == pl.Binary}
+    wire = dict(schema) | integers | blobs
     frame = pl.read_csv(text, has_header=False, schema=wire, raise_if_empty=False)
-    return frame.cast({name: schema[name] for name in integers})
+    bits = {name: pl.col(name).str.slice(len("\\x")).str.decode("hex") for name in blobs}
+    return frame.with_columns(**bits).cast({name: schema[name] for name in integers})
 
 
 def _batches(rows: Iterable[tuple[Any, ...]], size: int) -> Iterable[list[tuple[Any, ...]]]:

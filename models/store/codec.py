@@ -94,10 +94,9 @@ def decode_frame(blobs: pl.Series, layout: Layout) -> pl.DataFrame:
     fixed = np.frombuffer(b"".join(blob[:width] for blob in rows), np.uint8).reshape(len(rows), width)
     values = np.ascontiguousarray(fixed[:, : n * _NUMBER.itemsize]).view(_NUMBER).reshape(len(rows), n)
     known = np.unpackbits(fixed[:, n * _NUMBER.itemsize :], axis=1, count=n, bitorder="little").astype(bool)
-    numbers = pl.DataFrame(
-        {name: pl.Series(values[:, i]).set(pl.Series(~known[:, i]), None) for i, name in enumerate(layout.numbers)}
-    )
-    texts = [json.loads(blob[width:]) for blob in rows]
-    columns = list(zip(*texts, strict=True)) or [()] * len(layout.texts)
-    named = zip(layout.texts, columns, strict=True)
-    return numbers.with_columns(pl.Series(name, column, pl.String) for name, column in named)
+    numbers = [
+        pl.Series(name, values[:, i]).set(pl.Series(~known[:, i]), None) for i, name in enumerate(layout.numbers)
+    ]
+    texts = list(zip(*(json.loads(blob[width:]) for blob in rows), strict=True)) or [()] * len(layout.texts)
+    named = zip(layout.texts, texts, strict=True)
+    return pl.DataFrame([*numbers, *(pl.Series(name, column, pl.String) for name, column in named)])

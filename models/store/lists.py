@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection, Engine
 from models.errors import ContractError, UnknownList
 from models.store import bulk
 from models.store.engine import writing
+from models.store.errors import StoreError
 from models.store.runs import exclusive
 from models.store.tables import RANKS, current_list, risk_list_entries, risk_lists
 from models.store.types import schema
@@ -73,7 +74,7 @@ def publish_list(
     `entries` has the columns of `ENTRY_SCHEMA`, one row per account. Ranks run from 1: by
     expected_revenue_loss (unknown last) and by p_silent, both falling, ties by account id. What dead runs left
     unfinished is removed. Raises `RunInProgress` while another process publishes, `ContractError` for a missing
-    column or an account that is there twice.
+    column or an account that is there twice, `StoreError` if the database lost an entry.
     """
     ranked = _ranked(entries)
     with exclusive(engine, f"publish-{kind}"):
@@ -193,7 +194,7 @@ def _make_current(engine: Engine, kind: str, list_id: int, declared: int) -> Non
     with writing(engine) as conn:
         written = count(conn, list_id)
         if written != declared:
-            raise ContractError(f"List {list_id} has {written} entries where {declared} were written.")
+            raise StoreError(f"List {list_id} has {written} entries where {declared} were written.")
         conn.execute(risk_lists.update().where(risk_lists.c.list_id == list_id).values(status="published"))
         make = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
         pointer = make(current_list).values(kind=kind, list_id=list_id)

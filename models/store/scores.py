@@ -16,7 +16,7 @@ from sqlalchemy.schema import CreateTable
 
 from models.errors import ContractError, NotScored
 from models.store import bulk
-from models.store.codec import Layout, decode, encode
+from models.store.codec import Layout, decode, decode_frame, encode
 from models.store.engine import writing
 from models.store.tables import feature_layouts, latest_scores, scores
 from models.store.types import schema
@@ -97,6 +97,25 @@ def score_history(conn: Connection, account_id: str, limit: int = 100) -> list[S
         .limit(limit)
     )
     return [_stored(conn, row) for row in conn.execute(query)]
+
+
+def read_scores(conn: Connection, as_of: datetime, model_id: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The scores of one moment and model, by account id, and the features they came from, in the same order.
+
+    Scores have the columns of the table but the blob; features have account_id, as_of and what was kept of them
+    (null where nothing was).
+    """
+    query = sa.select(scores).where(scores.c.as_of == as_of, scores.c.model_id == model_id)
+    found = bulk.select_many(conn, query.order_by(scores.c.account_id), schema(scores))
+    decoded = [
+        part.select("account_id").hstack(decode_frame(part["features"], _layout(conn, str(part["layout_id"][0]))))
+        for part in found.filter(pl.col("layout_id").is_not_null()).partition_by("layout_id")
+    ]
+    features = found.select("account_id", "as_of")
+    if decoded:
+        kept = pl.concat(decoded, how="diagonal")
+        features = features.join(kept, on="account_id", how="left", maintain_order="left")
+    return found.drop("layout_id", "features"), features
 
 
 def latest_bands(conn: Connection, low: str | None = None, high: str | None = None) -> pl.DataFrame:

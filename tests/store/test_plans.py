@@ -1,0 +1,152 @@
+"""Each query the service asks while somebody waits is answered from an index, without sorting."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from models.store import history, lists, scores
+from models.store.lists import Filters, publish_list
+from models.store.scores import save_scores
+from models.store.tables import CONTRACT, LIST_FILTERS, RANKS
+from models.store.upsert import upsert
+from tests.store import cast
+from tests.store.cast import HOUR, T, rows
+
+N = 3000
+
+
+def fill(engine: Engine) -> None:
+    """Enough rows for a planner to have something to think about."""
+    chance = random.Random(1)
+    who = [f"a{i:05d}" for i in range(N)]
+    entries = cast.entries(
+        *(
+            {
+                "account_id": account_id,
+                "expected_revenue_loss": chance.random(),
+                "p_silent": chance.random(),
+                "owner": f"o{chance.randrange(100)}",
+                "segment": chance.choice(["smb", "mid"]),
+                "region": chance.choice(["north", "south"]),
+                "band": chance.choice(["watch", "critical"]),
+            }
+            for account_id in who
+        )
+    )
+    for _ in range(2):
+        publish_list(engine, "silent", entries, as_of=T, model_id="m", population={}, parameters={}, created_at=T)
+    save_scores(engine, cast.scores(who), None, computed_at=T)
+    contacts = (
+        {"interaction_id": f"T{i}", "account_id": chance.choice(who), "opened_at": T + i * HOUR} for i in range(N)
+    )
+    upsert(engine, "interactions", rows("interactions", *contacts))
+    asked = {"instrument": "nps", "account_id": "a00001"}
+    surveys = ({"survey_id": f"S{i}", "sent_at": T + i * HOUR} | asked for i in range(N))
+    upsert(engine, "surveys", rows("surveys", *surveys))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        conn.execute(sa.text("ANALYZE"))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def filled(request: pytest.FixtureRequest, databases: Any) -> Iterator[Connection]:
+    with databases.open(request.param) as engine:
+        fill(engine)
+        with engine.connect() as conn:
+            yield conn
+
+
+def plan(conn: Connection, query: sa.Select[Any], **values: Any) -> str:
+    """How the database means to answer, as text."""
+    dialect = conn.dialect
+    sql = str(query.params(**values).compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    column, explain = (3, "EXPLAIN QUERY PLAN") if dialect.name == "sqlite" else (0, "EXPLAIN")
+    return "\n".join(str(row[column]) for row in conn.exec_driver_sql(f"{explain} {sql}"))
+
+
+def uses(index: str, found: str) -> bool:
+    scanned = "SCAN" in found or "Seq Scan" in found
+    sorted_ = "TEMP B-TREE" in found or "Sort" in found
+    return index in found and not scanned and not sorted_
+
+
+FILTERED = [
+    (Filters(), None),
+    *(
+        (Filters(**{name: value}), name)
+        for name, value in zip(LIST_FILTERS, ("o7", "smb", "north", "watch"), strict=True)
+    ),
+    (Filters(min_mrr=0.1), None),
+]
+
+
+@pytest.mark.parametrize("rank_by", RANKS)
+@pytest.mark.parametrize(("filters", "column"), FILTERED)
+def test_a_page_is_a_range_of_an_index(filled: Connection, rank_by: str, filters: Filters, column: str | None) -> None:
+    query = lists._page_query(rank_by, lists._chosen(filters)).limit(50)
+    found = plan(filled, query, **lists._values(2, filters), after_rank=10)
+    if column is not None:
+        assert uses(f"ix_risk_list_entries_list_id_{column}_{rank_by}", found), found
+    elif rank_by == "rank_by_probability":
+        assert uses("ix_risk_list_entries_list_id_rank_by_probability", found), found
+    else:
+        assert uses("pk_risk_list_entries", found) or uses("sqlite_autoindex_risk_list_entries_1", found), found
+
+
+def test_a_page_by_two_filters_uses_the_index_of_one(filled: Connection) -> None:
+    filters = Filters(owner="o7", band="watch")
+    found = plan(
+        filled,
+        lists._page_query("rank_by_loss", lists._chosen(filters)).limit(50),
+        **lists._values(2, filters),
+        after_rank=0,
+    )
+    assert uses("ix_risk_list_entries_list_id_owner_rank_by_loss", found), found
+
+
+def test_the_latest_score_is_two_look_ups_by_primary_key(filled: Connection) -> None:
+    found = plan(filled, scores.LATEST, account_id="a00007")
+    if filled.dialect.name == "sqlite":
+        assert found.splitlines() == [
+            "SEARCH latest_scores USING PRIMARY KEY (account_id=?)",
+            "SEARCH scores USING INDEX sqlite_autoindex_scores_1 (account_id=? AND as_of=? AND model_id=?)",
+        ]
+    else:
+        assert uses("pk_latest_scores", found), found
+        assert "pk_scores" in found, found
+
+
+@pytest.mark.parametrize("table", ["interactions", "surveys"])
+def test_one_account_is_found_by_its_id(filled: Connection, table: str) -> None:
+    account_id = CONTRACT[table].c.account_id
+    query = sa.select(CONTRACT[table].c.recorded_at).where(account_id == "a00007")
+    found = plan(filled, query)
+    assert f"ix_{table}_account_id" in found, found
+    several = history._about(filled.dialect.name, table)
+    wanted = history._wanted(filled, ["a00007", "a00008"])
+    explain = "EXPLAIN QUERY PLAN" if filled.dialect.name == "sqlite" else "EXPLAIN"
+    compiled = several.compile(dialect=filled.dialect)
+    if filled.dialect.name == "sqlite":
+        found = "\n".join(str(row[3]) for row in filled.exec_driver_sql(f"{explain} {compiled}", (wanted["wanted"],)))
+    else:
+        found = "\n".join(row[0] for row in filled.exec_driver_sql(f"{explain} {compiled}", wanted))
+    assert f"ix_{table}_account_id" in found, found
+
+
+@pytest.mark.parametrize(("table", "happened"), [("interactions", "opened_at"), ("surveys", "sent_at")])
+def test_the_earliest_known_row_is_the_first_hit_of_an_index(filled: Connection, table: str, happened: str) -> None:
+    column = CONTRACT[table].c[happened]
+    known = sa.select(column).where(column < T + 9 * HOUR, CONTRACT[table].c.recorded_at <= T + 9 * HOUR)
+    found = plan(filled, known.order_by(column).limit(1))
+    assert uses(f"ix_{table}_", found), found
+
+
+@pytest.mark.parametrize("table", ["interactions", "surveys"])
+def test_freshness_is_the_end_of_an_index(filled: Connection, table: str) -> None:
+    found = plan(filled, sa.select(sa.func.max(CONTRACT[table].c.recorded_at)))
+    assert f"ix_{table}_recorded_at" in found, found
+    assert "SCAN" not in found, found
+    assert "Seq Scan" not in found, found
