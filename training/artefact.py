@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -55,7 +56,7 @@ def _jsonable(value: Any) -> Any:
         return isoformat(value)
     if hasattr(value, "tolist"):
         return _jsonable(value.tolist())
-    if isinstance(value, float) and not (value == value and abs(value) != float("inf")):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
 

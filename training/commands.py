@@ -46,7 +46,7 @@ def telling(quiet: bool) -> Iterator[Any]:
         yield lambda _: None
         return
     with console.status("starting") as status:
-        yield lambda what: status.update(what)
+        yield status.update
 
 
 @click.command()
@@ -62,7 +62,7 @@ def simulate(accounts: int, weeks: int, world: str, seed: int, form: str, truth:
 
     The truth goes to OUT-truth, a folder of its own that no other command reads.
     """
-    from training import simulator  # noqa: PLC0415
+    from training import simulator
 
     with telling(quiet=False) as tell:
         tell(f"living through {weeks} weeks with {accounts:,} accounts")
@@ -80,16 +80,25 @@ def simulate(accounts: int, weeks: int, world: str, seed: int, form: str, truth:
 @click.option("--db", is_flag=True, help="Take the history from the store.")
 @click.option("--source", default="contract", show_default=True, help="Mapping for --data: a name or a .toml file.")
 @click.option("--as-of", type=Moment(), help="What was known then; default: the last thing that happened.")
-@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="TOML: see docs/training.md.")
+@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="See docs/training.md.")
 @click.option("--promote", is_flag=True, help="Put the model in service.")
 @click.option("--why", default="trained and promoted in one go", show_default=True, help="Reason kept with --promote.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def train(
-    data: Path | None, db: bool, source: str, as_of: datetime | None, config: Path | None, promote: bool, why: str, as_json: bool
+    data: Path | None,
+    db: bool,
+    source: str,
+    as_of: datetime | None,
+    config: Path | None,
+    promote: bool,
+    why: str,
+    as_json: bool,
 ) -> None:
     """From history to an artefact: prints its id, and how good it is in words."""
-    from models import registry  # noqa: PLC0415
-    from training import artefact, config as configs, train as training  # noqa: PLC0415
+    from models import registry
+    from training import artefact
+    from training import config as configs
+    from training import train as training
 
     if (data is None) == (not db):
         raise click.UsageError("Say where the history is: --data FOLDER or --db.")
@@ -127,8 +136,9 @@ def _say_trained(model_id: str, report: dict[str, Any], status: str, *, promoted
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A .csv or .parquet file.")
 def predict(data: Path, source: str, as_of: datetime | None, model_id: str | None, top: int, out: Path) -> None:
     """Score a folder of history offline, without a store."""
-    from models.loading import current_model_id, load_model  # noqa: PLC0415
-    from training.predict import predict as run, write  # noqa: PLC0415
+    from models.loading import current_model_id, load_model
+    from training.predict import predict as run
+    from training.predict import write
 
     settings = Settings.from_environment()
     model, _ = load_model(settings.artifacts, model_id or current_model_id(settings.artifacts))
@@ -149,7 +159,7 @@ def models() -> None:
 @models.command("list")
 def list_models() -> None:
     """Every artefact, oldest first; the one in service is marked."""
-    from models import registry  # noqa: PLC0415
+    from models import registry
 
     root = Settings.from_environment().artifacts
     served = registry.current(root)
@@ -169,8 +179,8 @@ def list_models() -> None:
 @click.argument("model_id", required=False)
 def show(model_id: str | None) -> None:
     """The manifest of an artefact (default: the one in service) as JSON."""
-    from models import registry  # noqa: PLC0415
-    from models.loading import current_model_id  # noqa: PLC0415
+    from models import registry
+    from models.loading import current_model_id
 
     root = Settings.from_environment().artifacts
     click.echo(registry.show(root, model_id or current_model_id(root)).to_json().decode(), nl=False)
@@ -180,7 +190,7 @@ def show(model_id: str | None) -> None:
 @click.argument("model_id")
 def verify(model_id: str) -> None:
     """Check an artefact's files against its manifest, and that it opens and fits this version."""
-    from models.loading import load_model  # noqa: PLC0415
+    from models.loading import load_model
 
     load_model(Settings.from_environment().artifacts, model_id)
     click.echo(f"{model_id}: files unchanged, safe to open, features fit")
@@ -192,8 +202,8 @@ def verify(model_id: str) -> None:
 @click.option("--who", default=None, help="Who decides; default: the user running this.")
 def promote(model_id: str, why: str, who: str | None) -> None:
     """Put an artefact in service; running services swap to it by themselves."""
-    from models import registry  # noqa: PLC0415
-    from models.loading import load_model  # noqa: PLC0415
+    from models import registry
+    from models.loading import load_model
 
     settings = Settings.from_environment()
     load_model(settings.artifacts, model_id)
@@ -207,7 +217,7 @@ def promote(model_id: str, why: str, who: str | None) -> None:
 @click.option("--who", default=None, help="Who decides; default: the user running this.")
 def rollback(why: str, who: str | None) -> None:
     """Put the model before the current one back in service."""
-    from models import registry  # noqa: PLC0415
+    from models import registry
 
     settings = Settings.from_environment()
     change = registry.rollback(settings.artifacts, who or _who(), now(), why)
@@ -218,25 +228,25 @@ def rollback(why: str, who: str | None) -> None:
 @models.command("history")
 def model_history() -> None:
     """Every promotion and roll-back: when, who, why."""
-    from models import registry  # noqa: PLC0415
+    from models import registry
 
     for change in registry.history(Settings.from_environment().artifacts):
         click.echo(f"{change.when}  {change.action:<8}  {change.model_id}  {change.who}: {change.why}")
 
 
 def _history(data: Path | None, source: str, settings: Settings) -> "History":
-    from models.history import History  # noqa: PLC0415
+    from models.history import History
 
     if data is None:
-        from models.store.engine import connect, reading  # noqa: PLC0415
-        from models.store.history import read_history  # noqa: PLC0415
-        from models.store.migrate import check_schema  # noqa: PLC0415
+        from models.store.engine import connect, reading
+        from models.store.history import read_history
+        from models.store.migrate import check_schema
 
         engine = connect(settings.database_url)
         check_schema(engine)
         with reading(engine) as conn:
             return read_history(conn)
-    from models.imports.run import read_folder  # noqa: PLC0415
+    from models.imports.run import read_folder
 
     frames, summary = read_folder(data, source)
     for line in summary.lines():
@@ -254,10 +264,10 @@ def _end(history: "History") -> datetime:
 
 def _record(settings: Settings) -> None:
     """Keep the pointer's history in the store too, where there is one."""
-    from models import registry  # noqa: PLC0415
-    from models.store.engine import connect, reading  # noqa: PLC0415
-    from models.store.migrate import migrate  # noqa: PLC0415
-    from models.store.pointers import PointerChange, changes, record_change  # noqa: PLC0415
+    from models import registry
+    from models.store.engine import connect, reading
+    from models.store.migrate import migrate
+    from models.store.pointers import PointerChange, changes, record_change
 
     engine = connect(settings.database_url)
     migrate(engine)
@@ -275,7 +285,7 @@ def _who() -> str:
 
 def _revision() -> str | None:
     """The git revision of the code, where it runs from a checkout."""
-    found = subprocess.run(  # noqa: S603
+    found = subprocess.run(
         ["git", "rev-parse", "HEAD"],  # noqa: S607
         cwd=Path(__file__).parent,
         capture_output=True,

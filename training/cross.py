@@ -4,8 +4,11 @@ Each block of test moments is predicted by fits on earlier, purged moments and o
 a block's fits use is chosen on the blocks *before* it only, so no reported number has been tuned on itself.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +20,9 @@ from training.expert import Expert
 from training.folds import Fold, Folds
 
 Floats = npt.NDArray[np.float64]
-Progress = Callable[[str], None]
+Rows = npt.NDArray[np.intp]
+_Part = TypeVar("_Part")
+_Found = TypeVar("_Found")
 
 #: Used until a block has been tested.
 FIRST_TAU = 0.05
@@ -39,7 +44,7 @@ class OutOfFold:
     """Predictions of one target: `rows` are positions in the training frame, the rest log-odds (n,) or labels (n,)."""
 
     target: Target
-    rows: npt.NDArray[np.intp]
+    rows: Rows
     y: Floats
     fitted: Floats
     expert: Floats
@@ -48,91 +53,88 @@ class OutOfFold:
     chosen: Chosen
 
 
-def out_of_fold(rows: pl.DataFrame, folds: Folds, target: Target, expert: Expert, taus: Sequence[float]) -> OutOfFold:
-    """Predict every tested row of `rows` (features, labels) by the fitted scorecard, the expert's recalibrated one, the
+def out_of_fold(frame: pl.DataFrame, folds: Folds, target: Target, expert: Expert, taus: Sequence[float]) -> OutOfFold:
+    """Predict every tested row of `frame` (features, labels) by the fitted scorecard, the expert's recalibrated one, the
     contract terms alone and the base rate, each fitted on the fold's training rows."""
-    labelled = rows[f"y_{target}"].is_not_null().to_numpy()
-    chosen = choose_tau(rows, folds, labelled, target, expert, taus)
-    parts: list[tuple[npt.NDArray[np.intp], list[Floats]]] = []
-    for fold in folds:
-        test = fold.test[labelled[fold.test]]
-        if len(test):
-            parts.append((test, _predictions(rows, fold, test, target, expert, chosen.by_block[fold.block])))
-    where = np.concatenate([test for test, _ in parts])
+    material = fitting.Material.of(frame, target, expert)
+    contract = fitting.Material.of(frame, target, expert, fitting.CONTRACT_TERMS)
+    place = np.full(frame.height, -1)
+    place[material.rows] = np.arange(len(material.rows))
+    cut = [(fold, *(_labelled(place, part) for part in (fold.train, fold.test))) for fold in folds]
+    cut = [(fold, train, test) for fold, train, test in cut if len(test)]
+    chosen = choose_tau(material, cut, folds.groups, taus)
+    parts = _together(
+        lambda part: _predictions(material, contract, part[1], part[2], chosen.by_block[part[0].block]), cut
+    )
+    where = np.concatenate([test for _, _, test in cut])
     order = np.argsort(where)
-    stacked = [np.concatenate([found[k] for _, found in parts])[order] for k in range(4)]
+    stacked = [np.concatenate([found[k] for found in parts])[order] for k in range(4)]
     where = where[order]
-    y = rows[f"y_{target}"].cast(pl.Float64).to_numpy()[where]
-    return OutOfFold(target, where, y, *stacked, chosen)
+    return OutOfFold(target, material.rows[where], material.y[where], *stacked, chosen)
+
+
+def _together(work: Callable[[_Part], _Found], parts: Sequence[_Part]) -> list[_Found]:
+    """Do the work on all parts, as many at a time as there are cores; each uses one."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(work, parts))
+
+
+def _labelled(place: Rows, positions: Rows) -> Rows:
+    """Positions in the frame as positions in the material; unlabelled rows drop out."""
+    found = place[positions]
+    return found[found >= 0]
 
 
 def _predictions(
-    rows: pl.DataFrame, fold: Fold, test: npt.NDArray[np.intp], target: Target, expert: Expert, tau: float
+    material: fitting.Material, contract: fitting.Material, train: Rows, test: Rows, tau: float
 ) -> list[Floats]:
-    train, tested = rows[fold.train], rows[test]
-    prepared = fitting.prepare(train, target, expert)
-    contract = fitting.prepare(train, target, expert, fitting.CONTRACT_TERMS)
+    prepared, terms = material.prepare(train), contract.prepare(train)
     recalibrated, fitted = fitting.path(prepared, (0.0, tau))
-    alone = fitting.path(contract, (0.0, max(tau, FIRST_TAU)))[-1]
+    alone = fitting.path(terms, (0.0, max(tau, FIRST_TAU)))[-1]
     rate = float(np.clip(prepared.y.mean(), 1e-6, 1 - 1e-6))
     return [
-        fitting.predict(prepared, fitted, tested),
-        fitting.predict(prepared, recalibrated, tested),
-        fitting.predict(contract, alone, tested),
+        prepared.predict(fitted, test),
+        prepared.predict(recalibrated, test),
+        terms.predict(alone, test),
         np.full(len(test), np.log(rate / (1 - rate))),
     ]
 
 
 def choose_tau(
-    rows: pl.DataFrame,
-    folds: Folds,
-    labelled: npt.NDArray[np.bool_],
-    target: Target,
-    expert: Expert,
-    taus: Sequence[float],
+    material: fitting.Material, cut: Sequence[tuple[Fold, Rows, Rows]], groups: int, taus: Sequence[float]
 ) -> Chosen:
     """Compare taus by log loss on one account group per block; what ties with the best (by the standard error
     of their difference, accounts resampled) yields to the smallest tau."""
-    scored: dict[int, tuple[list[str], npt.NDArray[np.float64]]] = {}
-    for fold in folds:
-        test = fold.test[labelled[fold.test]]
-        if fold.group == fold.block % folds.groups and len(test):
-            scored[fold.block] = (rows["account_id"][test].to_list(), _losses(rows, fold, test, target, expert, taus))
+    compared = [part for part in cut if part[0].group == part[0].block % groups]
+    losses = _together(lambda part: _losses(material, part[1], part[2], taus), compared)
+    scored = {
+        fold.block: (material.accounts[test], found) for (fold, _, test), found in zip(compared, losses, strict=True)
+    }
     by_block = {}
-    blocks = sorted({fold.block for fold in folds})
-    for block in blocks:
-        before = [scored[b] for b in blocks if b < block and b in scored]
+    for block in sorted({fold.block for fold, _, _ in cut}):
+        before = [found for b, found in scored.items() if b < block]
         by_block[block] = _simplest(before, taus) if before else min(FIRST_TAU, max(taus))
     every = list(scored.values())
-    means = np.concatenate([losses for _, losses in every]).mean(axis=0) if every else np.full(len(taus), np.nan)
-    final = _simplest(every, taus) if every else min(FIRST_TAU, max(taus))
-    return Chosen(by_block, final, dict(zip(taus, means.tolist(), strict=True)))
+    means = np.concatenate(losses).mean(axis=0)
+    return Chosen(by_block, _simplest(every, taus), dict(zip(taus, means.tolist(), strict=True)))
 
 
-def _losses(
-    rows: pl.DataFrame,
-    fold: Fold,
-    test: npt.NDArray[np.intp],
-    target: Target,
-    expert: Expert,
-    taus: Sequence[float],
-) -> Floats:
+def _losses(material: fitting.Material, train: Rows, test: Rows, taus: Sequence[float]) -> Floats:
     """(n, taus) log loss of every tested row."""
-    prepared = fitting.prepare(rows[fold.train], target, expert)
-    tested = rows[test]
-    y = tested[f"y_{target}"].cast(pl.Float64).to_numpy()
-    log_odds = [fitting.predict(prepared, found, tested) for found in fitting.path(prepared, taus)]
+    prepared = material.prepare(train)
+    y = material.y[test]
+    log_odds = [prepared.predict(found, test) for found in fitting.path(prepared, taus)]
     return np.column_stack([np.logaddexp(0.0, z) - y * z for z in log_odds])
 
 
-def _simplest(scored: Sequence[tuple[list[str], Floats]], taus: Sequence[float]) -> float:
+def _simplest(scored: Sequence[tuple[Rows, Floats]], taus: Sequence[float]) -> float:
     losses = np.concatenate([part for _, part in scored])
-    _, codes = np.unique([name for names, _ in scored for name in names], return_inverse=True)
+    accounts = np.concatenate([who for who, _ in scored])
     best = int(losses.mean(axis=0).argmin())
     for k, tau in enumerate(taus):
         worse = losses[:, k] - losses[:, best]
         # Rows of one account are not independent: sums by account are.
-        sums = np.bincount(codes, weights=worse)
+        sums = np.bincount(accounts, weights=worse)
         if worse.sum() <= TIE_ERRORS * np.sqrt((sums**2).sum()):
             return tau
     return taus[best]

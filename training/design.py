@@ -1,16 +1,17 @@
 """From features to the columns of a linear fit, and from its coefficients back to tables.
 
-Every feature becomes a few centred columns of the shape its declaration allows:
+Every feature becomes a few columns of the shape its declaration allows:
 
     line      x cut to its outer knots, plus max(x - k, 0) for every inner knot k
     steps     one indicator per bin
     category  one indicator per text seen often enough
 
-An unknown value is all zeros, that is, the average: it neither helps nor hurts an account. Numeric columns
-are scaled to unit variance, so that one penalty means the same for all of them.
+They are laid out once (`Layout`, raw columns, NaN where unknown) and then centred and scaled on the rows a fit may
+learn from (`Design`). An unknown value is all zeros, that is, the average: it neither helps nor hurts an account.
+Numeric columns are scaled to unit variance, so that one penalty means the same for all of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,41 +25,39 @@ Floats = npt.NDArray[np.float64]
 
 #: A text seen in fewer training rows than this is pooled with the unseen ones.
 LEAST_ROWS = 50
+#: A column with a smaller standard deviation says nothing.
+_CONSTANT = 1e-9
 
 
 @dataclass(frozen=True)
 class Block:
-    """The columns of one feature: what is subtracted from and divided into each."""
+    """The columns [start, stop) of one feature; `categories` are the texts that have one."""
 
     feature: Feature
     categories: tuple[str, ...]
-    centres: Floats
-    scales: Floats
+    start: int
+    stop: int
 
-    @property
-    def width(self) -> int:
-        """How many columns the feature has."""
-        return len(self.centres)
+    def raw(self, values: pl.Series) -> Floats:
+        """(n, width) columns, NaN where the value is unknown."""
+        known = values.is_not_null().to_numpy()
+        columns = self._shaped(values)
+        columns[~known] = np.nan
+        return columns
 
-    def columns(self, values: pl.Series) -> Floats:
-        """(n, width) centred and scaled columns; unknown values are zeros."""
-        raw, known = _raw(self.feature, self.categories, values)
-        return np.where(known[:, None], (raw - self.centres) / self.scales, 0.0)
+    def _shaped(self, values: pl.Series) -> Floats:
+        if self.feature.categorical:
+            texts = values.to_numpy()
+            return np.column_stack([texts == text for text in self.categories]).astype(np.float64)
+        x = values.cast(pl.Float64).fill_null(0.0).to_numpy()
+        knots = np.array(self.feature.basis.knots)
+        if self.feature.basis.kind == "steps":
+            bins = np.searchsorted(knots, x, side="right")
+            return (bins[:, None] == np.arange(len(knots) + 1)).astype(np.float64)
+        x = np.clip(x, knots[0], knots[-1])
+        return np.column_stack([x, *(np.maximum(x - knot, 0.0) for knot in knots[1:-1])])
 
-    def term(self, beta: Floats, expert: Term | None, weight: float) -> Term:
-        """The feature's table: its columns times `beta`, plus `weight` times the expert's table."""
-        kind = self.feature.basis.kind
-        places = self._places(expert)
-        own = self.columns(places) @ beta
-        values = own + weight * _expert_values(expert, places, kind)
-        missing = weight * expert.missing if expert else 0.0
-        if kind == "category":
-            unseen = weight * expert.unseen if expert else 0.0
-            return Term(self.feature.name, kind, categories=tuple(places), values=tuple(values), unseen=unseen)
-        knots = tuple(places) if kind == "line" else tuple(places)[1:]
-        return Term(self.feature.name, kind, knots=knots, values=tuple(values), missing=missing)
-
-    def _places(self, expert: Term | None) -> pl.Series:
+    def places(self, expert: Term | None) -> pl.Series:
         """Where the table is read off: knots, one point inside each bin, or categories."""
         kind = self.feature.basis.kind
         theirs: Sequence[float | str] = ()
@@ -68,21 +67,6 @@ class Block:
             return pl.Series(sorted({*self.categories, *theirs}), dtype=pl.String)
         edges = sorted({*self.feature.basis.knots, *(float(knot) for knot in theirs)})
         return pl.Series(edges if kind == "line" else [edges[0] - 1.0, *edges], dtype=pl.Float64)
-
-
-def _raw(feature: Feature, categories: Sequence[str], values: pl.Series) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Uncentred columns and which rows are known."""
-    known = values.is_not_null().to_numpy()
-    if feature.categorical:
-        texts = values.to_numpy()
-        return np.column_stack([texts == text for text in categories]).astype(float), known
-    x = values.fill_null(0.0).to_numpy()
-    knots = np.array(feature.basis.knots)
-    if feature.basis.kind == "steps":
-        bins = np.searchsorted(knots, x, side="right")
-        return (bins[:, None] == np.arange(len(knots) + 1)).astype(float), known
-    x = np.clip(x, knots[0], knots[-1])
-    return np.column_stack([x, *(np.maximum(x - knot, 0.0) for knot in knots[1:-1])]), known
 
 
 def _expert_values(expert: Term | None, places: pl.Series, kind: str) -> Floats:
@@ -98,40 +82,82 @@ def _expert_values(expert: Term | None, places: pl.Series, kind: str) -> Floats:
 
 
 @dataclass(frozen=True)
-class Design:
-    """The blocks of all features that vary in the training rows."""
+class Layout:
+    """The raw columns of all features: which feature has which."""
 
     blocks: tuple[Block, ...]
 
     @classmethod
-    def learn(cls, rows: pl.DataFrame, features: Iterable[Feature]) -> "Design":
-        """Learn centres, scales and texts from training rows; features that never vary are left out."""
-        blocks = (_learn(feature, rows[feature.name]) for feature in features)
-        return cls(tuple(block for block in blocks if block is not None))
+    def learn(cls, rows: pl.DataFrame, features: Iterable[Feature]) -> "Layout":
+        """Lay out the features; texts get a column if enough rows have them."""
+        blocks: list[Block] = []
+        for feature in features:
+            categories = _frequent(rows[feature.name]) if feature.categorical else ()
+            knots = len(feature.basis.knots)
+            width = {"line": max(knots - 1, 1), "steps": knots + 1, "category": len(categories)}[feature.basis.kind]
+            start = blocks[-1].stop if blocks else 0
+            blocks.append(Block(feature, categories, start, start + width))
+        return cls(tuple(block for block in blocks if block.stop > block.start))
+
+    def raw(self, rows: pl.DataFrame) -> Floats:
+        """(n, width) raw columns of the rows, NaN where unknown."""
+        return np.column_stack([block.raw(rows[block.feature.name]) for block in self.blocks])
+
+    def where(self, names: Collection[str]) -> npt.NDArray[np.bool_]:
+        """(width,) whether a column belongs to one of these features."""
+        return np.concatenate([np.full(b.stop - b.start, b.feature.name in names) for b in self.blocks])
+
+
+def _frequent(values: pl.Series) -> tuple[str, ...]:
+    counts = values.drop_nulls().value_counts().filter(pl.col("count") >= LEAST_ROWS)
+    return tuple(sorted(counts[values.name].to_list()))
+
+
+@dataclass(frozen=True)
+class Design:
+    """A layout with what its columns are centred on and scaled by; columns that never varied count for nothing."""
+
+    layout: Layout
+    centres: Floats
+    scales: Floats
+
+    @classmethod
+    def learn(cls, layout: Layout, raw: Floats) -> "Design":
+        """Centre and scale on the raw columns of training rows."""
+        known = ~np.isnan(raw)
+        counts = np.maximum(known.sum(axis=0), 1)
+        filled = np.where(known, raw, 0.0)
+        centres = filled.sum(axis=0) / counts
+        spread = np.sqrt(np.where(known, (filled - centres) ** 2, 0.0).sum(axis=0) / counts)
+        numeric = np.concatenate([np.full(b.stop - b.start, b.feature.basis.kind == "line") for b in layout.blocks])
+        return cls(layout, centres, np.where(spread < _CONSTANT, np.inf, np.where(numeric, spread, 1.0)))
 
     @property
     def width(self) -> int:
         """How many columns the design has."""
-        return sum(block.width for block in self.blocks)
+        return len(self.centres)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The features that have columns."""
-        return tuple(block.feature.name for block in self.blocks)
-
-    def matrix(self, rows: pl.DataFrame) -> Floats:
-        """(n, width) columns of the rows."""
-        return np.column_stack([block.columns(rows[block.feature.name]) for block in self.blocks])
+    def matrix(self, raw: Floats) -> Floats:
+        """(n, width) centred and scaled columns; unknown values are zeros."""
+        return np.nan_to_num((raw - self.centres) / self.scales, copy=False, nan=0.0)
 
     def terms(self, beta: Floats, expert: Sequence[Term], weight: float) -> tuple[Term, ...]:
-        """Tables for coefficients (width,) and the expert's tables taken `weight` times."""
+        """Tables for coefficients (width,), plus the expert's tables taken `weight` times."""
         by_name = {term.feature: term for term in expert}
-        found, start = [], 0
-        for block in self.blocks:
-            part = beta[start : start + block.width]
-            found.append(block.term(part, by_name.pop(block.feature.name, None), weight))
-            start += block.width
+        found = [self._term(block, beta, by_name.pop(block.feature.name, None), weight) for block in self.layout.blocks]
         return (*found, *(scaled(term, weight) for term in by_name.values()))
+
+    def _term(self, block: Block, beta: Floats, expert: Term | None, weight: float) -> Term:
+        part = slice(block.start, block.stop)
+        name, kind = block.feature.name, block.feature.basis.kind
+        places = block.places(expert)
+        own = ((block.raw(places) - self.centres[part]) / self.scales[part]) @ beta[part]
+        values = tuple((own + weight * _expert_values(expert, places, kind)).tolist())
+        if kind == "category":
+            unseen = weight * expert.unseen if expert else 0.0
+            return Term(name, kind, categories=tuple(places), values=values, unseen=unseen)
+        knots = tuple(places) if kind == "line" else tuple(places)[1:]
+        return Term(name, kind, knots=knots, values=values, missing=weight * expert.missing if expert else 0.0)
 
 
 def scaled(term: Term, weight: float) -> Term:
@@ -140,19 +166,3 @@ def scaled(term: Term, weight: float) -> Term:
     return Term(
         term.feature, term.kind, term.knots, term.categories, values, weight * term.missing, weight * term.unseen
     )
-
-
-def _learn(feature: Feature, values: pl.Series) -> Block | None:
-    categories: tuple[str, ...] = ()
-    if feature.categorical:
-        counts = values.drop_nulls().value_counts().filter(pl.col("count") >= LEAST_ROWS)
-        categories = tuple(sorted(counts[feature.name].to_list()))
-    if values.drop_nulls().n_unique() < 2 or (feature.categorical and not categories):
-        return None
-    raw, known = _raw(feature, categories, values)
-    seen = raw[known]
-    scales = np.ones(raw.shape[1])
-    if feature.basis.kind == "line":
-        deviations = seen.std(axis=0)
-        scales = np.where(deviations > 1e-9, deviations, np.inf)
-    return Block(feature, categories, seen.mean(axis=0), scales)

@@ -8,7 +8,9 @@ tau, the freedom of the features, is chosen by forward folds; 0 is among the cho
 beat the recalibrated expert is not made.
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,10 +23,11 @@ from models.health import expit
 from models.model import columns
 from models.scorecard import Scorecard, Target, Term
 from training import logistic
-from training.design import Design
+from training.design import Design, Layout
 from training.expert import Expert
 
 Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 
 P1_EVENTS, P2_EVENTS = 10, 30
 TAUS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
@@ -42,26 +45,58 @@ def phase(silent_events: int) -> str:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Rows of one target ready for fitting: expert scores (n,), columns (n, d), labels (n,), and how to go back."""
+class Material:
+    """All labelled snapshots of one target, ready for many fits: `rows` are their positions in the training frame,
+    `score` (n,) the expert's log-odds, `raw` (n, d) the raw columns, `y` (n,) the labels, `accounts` (n,) whose."""
 
     target: Target
-    design: Design
+    layout: Layout
     expert: Scorecard
+    rows: Rows
+    score: Floats
+    raw: Floats
+    y: Floats
+    accounts: Rows
+
+    @classmethod
+    def of(
+        cls, frame: pl.DataFrame, target: Target, expert: Expert, features: Sequence[Feature] | None = None
+    ) -> "Material":
+        """From a frame of features with `y_churn`, `y_silent`; rows without a label are left out. With `features`, the
+        expert's tables and the columns are cut to them."""
+        chosen = tuple(FEATURES) if features is None else tuple(features)
+        names = {feature.name for feature in chosen}
+        card = expert.scorecard(target)
+        card = replace(card, terms=tuple(term for term in card.terms if term.feature in names))
+        rows = np.flatnonzero(frame[f"y_{target}"].is_not_null().to_numpy())
+        labelled = frame[rows]
+        layout = Layout.learn(labelled, chosen)
+        y = labelled[f"y_{target}"].cast(pl.Float64).to_numpy()
+        accounts = labelled["account_id"].rank("dense").to_numpy().astype(np.intp) - 1
+        return cls(target, layout, card, rows, card.log_odds(columns(labelled)), layout.raw(labelled), y, accounts)
+
+    def prepare(self, train: Rows | None = None) -> "Prepared":
+        """Ready to fit on these positions (all, where not given)."""
+        part = slice(None) if train is None else train
+        design = Design.learn(self.layout, self.raw[part])
+        x = design.matrix(self.raw[part])
+        return Prepared(self, design, self.score[part], x, self.y[part], self.accounts[part])
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What one fit learns from: expert scores (n,), design columns (n, d), labels (n,), accounts (n,)."""
+
+    material: Material
+    design: Design
     score: Floats
     x: Floats
     y: Floats
+    accounts: Rows
 
-
-def prepare(rows: pl.DataFrame, target: Target, expert: Expert, features: Sequence[Feature] = tuple(FEATURES)) -> Prepared:
-    """Learn the design on training rows (features and `y_churn`, `y_silent`; unlabelled rows are left out)."""
-    labelled = rows.filter(pl.col(f"y_{target}").is_not_null())
-    names = {feature.name for feature in features}
-    card = expert.scorecard(target)
-    card = replace(card, terms=tuple(term for term in card.terms if term.feature in names))
-    design = Design.learn(labelled, features)
-    y = labelled[f"y_{target}"].cast(pl.Float64).to_numpy()
-    return Prepared(target, design, card, card.log_odds(columns(labelled)), design.matrix(labelled), y)
+    def predict(self, fit: logistic.Fit, test: Rows) -> Floats:
+        """(n,) log-odds of other positions of the material."""
+        return fit.log_odds(self.material.score[test], self.design.matrix(self.material.raw[test]))
 
 
 def path(prepared: Prepared, taus: Sequence[float], weights: Floats | None = None) -> list[logistic.Fit]:
@@ -71,11 +106,6 @@ def path(prepared: Prepared, taus: Sequence[float], weights: Floats | None = Non
         start = fits[-1] if fits else None
         fits.append(logistic.fit(prepared.score, prepared.x, prepared.y, tau, weights, start))
     return fits
-
-
-def predict(prepared: Prepared, fit: logistic.Fit, rows: pl.DataFrame) -> Floats:
-    """(n,) log-odds of other rows."""
-    return fit.log_odds(prepared.expert.log_odds(columns(rows)), prepared.design.matrix(rows))
 
 
 def scorecard(prepared: Prepared, fit: logistic.Fit, refits: Sequence[logistic.Fit] = ()) -> Scorecard:
@@ -91,22 +121,22 @@ def scorecard(prepared: Prepared, fit: logistic.Fit, refits: Sequence[logistic.F
 
 
 def _tables(prepared: Prepared, fit: logistic.Fit) -> Scorecard:
-    terms: tuple[Term, ...] = prepared.design.terms(fit.beta, prepared.expert.terms, fit.b)
-    return Scorecard(prepared.target, fit.a + fit.b * prepared.expert.base, terms)
+    expert = prepared.material.expert
+    terms: tuple[Term, ...] = prepared.design.terms(fit.beta, expert.terms, fit.b)
+    return Scorecard(expert.target, fit.a + fit.b * expert.base, terms)
 
 
 def resampled(
-    prepared: Prepared, fit: logistic.Fit, tau: float, accounts: pl.Series, seed: int, times: int = REPLICATES
+    prepared: Prepared, fit: logistic.Fit, tau: float, seed: int, times: int = REPLICATES
 ) -> list[logistic.Fit]:
-    """Refits on accounts drawn with replacement (all rows of an account together); `accounts` (n,) names each row's."""
-    _, codes = np.unique(accounts.to_numpy(), return_inverse=True)
+    """Refits on accounts drawn with replacement: all rows of an account together, as often as it was drawn."""
     rng = np.random.default_rng(seed)
-    refits = []
-    for _ in range(times):
-        drawn = rng.multinomial(codes.max() + 1, np.full(codes.max() + 1, 1 / (codes.max() + 1)))
-        weights = drawn[codes].astype(np.float64)
-        refits.append(logistic.fit(prepared.score, prepared.x, prepared.y, tau, weights, fit))
-    return refits
+    n = int(prepared.accounts.max()) + 1
+    drawn = [np.bincount(rng.integers(0, n, n), minlength=n)[prepared.accounts] for _ in range(times)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(
+            pool.map(lambda w: logistic.fit(prepared.score, prepared.x, prepared.y, tau, w.astype(float), fit), drawn)
+        )
 
 
 def centred(card: Scorecard, population: pl.DataFrame) -> Scorecard:

@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 from models.features.fingerprint import fingerprints
+from threadpoolctl import threadpool_limits
 
 from models.errors import TooFewLabels
 from models.features import FEATURES, Baselines, compute, measure
@@ -28,9 +29,9 @@ from training import expert as experts
 from training import fit as fitting
 from training import leakage
 from training.cross import OutOfFold, out_of_fold
-from training.describe import verdicts
-from training.evaluation import evaluate
+from training.describe import describe
 from training.folds import Folds, forward_folds
+from training.metrics import evaluate
 from training.snapshots import EVERY_DAYS, excluded, snapshots
 
 Progress = Callable[[str], None]
@@ -76,7 +77,12 @@ class Rows:
 def train(history: History, cutoff: datetime, config: Config, progress: Progress = lambda _: None) -> Trained:
     """Train on what was known at `cutoff`. Raises `LeakageError` before any fit if the arithmetic of time does not
     hold, and `ContractError` for a history nothing can be learnt from."""
-    known = history.known_at(cutoff)
+    # The fits run side by side; threads inside each would only wait for one another.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _train(history.known_at(cutoff), cutoff, config, progress)
+
+
+def _train(known: History, cutoff: datetime, config: Config, progress: Progress) -> Trained:
     expert = experts.load(config.expert)
     progress("taking snapshots and labelling them")
     rows = _rows(known, cutoff, config)
@@ -85,9 +91,12 @@ def train(history: History, cutoff: datetime, config: Config, progress: Progress
         return _day_one(known, cutoff, config, expert, rows, progress)
     assert rows.folds is not None
     progress(f"computing {len(FEATURES)} features at {rows.pairs.height:,} snapshots")
-    fold_matrix = _matrix(known, rows, measure(known, min(fold.train_to for fold in rows.folds)))
+    usual = measure(known, min(fold.train_to for fold in rows.folds))
+    fold_matrix = _matrix(known, rows, usual)
     progress("checking that no row knows its future")
-    checked = leakage.check(known, fold_matrix, rows.folds, config.label, seed=config.seed)
+    checked = leakage.check(
+        known, fold_matrix, rows.folds, config.label, recompute=lambda h, p: compute(h, p, usual), seed=config.seed
+    )
     taus = fitting.TAUS if phase == "P2" else (0.0,)
     predictions: list[OutOfFold] = []
     for target in TARGETS:
@@ -133,11 +142,9 @@ def _matrix(known: History, rows: Rows, baselines: Baselines) -> pl.DataFrame:
 
 
 def _final(matrix: pl.DataFrame, target: Target, expert: experts.Expert, tau: float, seed: int) -> Scorecard:
-    prepared = fitting.prepare(matrix, target, expert)
-    taus = (0.0, tau) if tau > 0 else (0.0,)
-    fitted = fitting.path(prepared, taus)[-1]
-    accounts = matrix.filter(pl.col(f"y_{target}").is_not_null())["account_id"]
-    refits = fitting.resampled(prepared, fitted, tau, accounts, seed)
+    prepared = fitting.Material.of(matrix, target, expert).prepare()
+    fitted = fitting.path(prepared, (0.0, tau) if tau > 0 else (0.0,))[-1]
+    refits = fitting.resampled(prepared, fitted, tau, seed)
     return fitting.centred(fitting.scorecard(prepared, fitted, refits), matrix)
 
 
@@ -207,6 +214,7 @@ def _report(
     evaluated: dict[str, Any] | None,
     predictions: list[OutOfFold],
 ) -> dict[str, Any]:
+    quality = None if evaluated is None else describe(evaluated["churn"], evaluated["silent"])
     described = known.accounts.filter(~pl.col("is_test"))
     return {
         "phase": phase,
@@ -231,9 +239,12 @@ def _report(
             "subtypes": dict(rows.labels["subtype"].drop_nulls().value_counts(sort=True).iter_rows()),
         },
         "look_back_curve": look_back_curve(known).to_dicts(),
-        "tau": {made.target: {"final": made.chosen.final, "by_block": dict(made.chosen.by_block)} for made in predictions},
+        "tau": {
+            made.target: {"final": made.chosen.final, "by_block": dict(made.chosen.by_block)} for made in predictions
+        },
         "metrics": evaluated,
-        "verdicts": _unmeasured(rows, phase) if evaluated is None else verdicts(evaluated),
+        "service_signal": None if quality is None else quality.verdict,
+        "verdicts": _unmeasured(rows, phase) if quality is None else list(quality.sentences),
     }
 
 
