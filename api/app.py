@@ -1,0 +1,68 @@
+"""The application: built from settings, with nothing done at import."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from flask import Flask
+
+from api import (
+    accounts,
+    contract,
+    errors,
+    health,
+    interactions,
+    logs,
+    model,
+    operations,
+    risk_lists,
+    schemas,
+    scores,
+    surveys,
+)
+from api.auth import Keys
+from api.freshness import Reach
+from api.metrics import Metrics
+from api.rescoring import Background, Rescoring
+from api.service import Service
+from api.serving import Serving
+from models.clock import now
+from models.settings import Settings
+from models.store.access import Store
+from models.store.engine import connect
+
+RESOURCES = (accounts, interactions, surveys, health, scores, risk_lists, model, operations)
+
+
+def create_app(settings: Settings, clock: Callable[[], datetime] = now) -> Flask:
+    """The application for these settings. The database must have been migrated; `/readyz` says if it was not.
+
+    `clock` tells the present. Raises `StoreError` for a database address that makes no sense.
+    """
+    app = Flask("ebbtide", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb * 1024**2
+    metrics = Metrics()
+    app.extensions["ebbtide"] = _service(settings, clock, metrics)
+    errors.install(app)
+    logs.install(app, metrics)
+    api = contract.install(app)
+    assert api.spec is not None
+    api.spec.components.schema("Problem", schema=schemas.Problem)
+    for resource in RESOURCES:
+        api.register_blueprint(resource.blueprint)
+    return app
+
+
+def _service(settings: Settings, clock: Callable[[], datetime], metrics: Metrics) -> Service:
+    store = Store(connect(settings.database_url))
+    background = Background()
+    serving = Serving(settings.artifacts, metrics.swapped)
+    return Service(
+        settings=settings,
+        clock=clock,
+        store=store,
+        keys=Keys(store, clock, background.later),
+        serving=serving,
+        rescoring=Rescoring(settings, store, serving, metrics, clock, background),
+        freshness=Reach(store),
+        metrics=metrics,
+    )

@@ -1,0 +1,89 @@
+"""Batches of contract rows: checked column by column, upserted together, answered item by item."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from flask import Response
+
+from api.bodies import answer, escape, items_of, json_body
+from api.checking import Fault, check_rows
+from api.errors import FieldError
+from api.rescoring import Outcome
+from api.service import Service
+from models.columns import Table
+
+MOST_ITEMS = 10_000
+#: What the store says became of a row -> status and, where the caller may wonder, a note.
+STATUSES: dict[str, tuple[str, str]] = {
+    "inserted": ("created", ""),
+    "updated": ("updated", ""),
+    "unchanged": ("unchanged", ""),
+    "stale": ("unchanged", "a newer version is stored"),
+    "repeated": ("unchanged", "another item of this batch with the same id came after it"),
+}
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of rows: per row its id, its outcome in the store (None: refused), and the faults of refused ones."""
+
+    ids: list[str | None]
+    outcomes: list[str | None]
+    faults: dict[int, list[Fault]]
+    unknown: list[str]
+    scores: Outcome
+
+
+def write(service: Service, table: Table, rows: Sequence[Any]) -> Written:
+    """Check and upsert rows of a table, and have the accounts they touched scored."""
+    checked = check_rows(table, rows)
+    outcomes: list[str | None] = [None] * len(rows)
+    touched: set[str] = set()
+    if checked.frame.height:
+        found = service.store.upsert(table.name, checked.frame)
+        for number, outcome in zip(checked.numbers, found, strict=True):
+            outcomes[number] = outcome
+        touched = set(checked.frame.filter(found.is_in(["inserted", "updated"]))["account_id"])
+    faults: dict[int, list[Fault]] = {}
+    for fault in checked.faults:
+        faults.setdefault(fault.row, []).append(fault)
+    scores = service.rescoring.facts_arrived(touched)
+    return Written([_id(table, row) for row in rows], outcomes, faults, checked.unknown, scores)
+
+
+def post_batch(service: Service, table: Table) -> Response:
+    """The whole of a batch route."""
+    items = items_of(json_body(), MOST_ITEMS)
+    written = write(service, table, items)
+    counts = dict.fromkeys(("created", "updated", "unchanged", "rejected"), 0)
+    lines = []
+    for i, (row_id, outcome) in enumerate(zip(written.ids, written.outcomes, strict=True)):
+        line = _line(i, row_id, outcome, written.faults)
+        counts[line["status"]] += 1
+        lines.append(line)
+    for status, number in counts.items():
+        service.metrics.rows.labels(table.name, status).inc(number)
+    body = {**counts, **asdict(written.scores), "unknown_fields": written.unknown, "items": lines}
+    return answer(body, 207 if counts["rejected"] else 200)
+
+
+def field_errors(faults: Sequence[Fault], prefix: str) -> list[FieldError]:
+    """Faults of one row as errors; `prefix` points to the row."""
+    return [
+        FieldError(f"{prefix}/{escape(fault.column)}" if fault.column else prefix, fault.code, fault.message)
+        for fault in faults
+    ]
+
+
+def _line(i: int, row_id: str | None, outcome: str | None, faults: dict[int, list[Fault]]) -> dict[str, Any]:
+    if outcome is None:
+        errors = [error.to_plain() for error in field_errors(faults[i], f"/items/{i}")]
+        return {"id": row_id, "status": "rejected", "errors": errors}
+    status, note = STATUSES[outcome]
+    return {"id": row_id, "status": status, "note": note} if note else {"id": row_id, "status": status}
+
+
+def _id(table: Table, row: Any) -> str | None:
+    found = row.get(table.key[0]) if type(row) is dict else None
+    return found if type(found) is str else None

@@ -1,0 +1,105 @@
+"""Bodies in and out: strict JSON, refused with the one error shape."""
+
+import json
+from datetime import datetime
+from typing import Any, NoReturn
+
+from flask import Response, request
+
+from api.errors import FieldError, Problem
+from models.clock import parse_instant
+from models.errors import NaiveTime
+from models.imports.times import EARLIEST, LATEST
+
+JSON = "application/json"
+
+
+def json_body() -> dict[str, Any]:
+    """The request's body as a JSON object. Raises `Problem` 415, 400 or 422.
+
+    Stricter than Python's reader: no NaN or Infinity, and no half of a surrogate pair, which is no text.
+    """
+    mimetype = request.mimetype
+    if mimetype != JSON:
+        raise Problem(415, "unsupported_media_type", f"Send the body as {JSON}, not {mimetype or 'without a type'}.")
+    raw = request.get_data(cache=False)
+    body = _parse(raw)
+    if not isinstance(body, dict):
+        raise invalid("The body must be a JSON object.", FieldError("", "invalid", "must be an object"))
+    return body
+
+
+def items_of(body: dict[str, Any], most: int, known: tuple[str, ...] = ("items",)) -> list[Any]:
+    """The body's `items`: a list of 1 to `most`. Raises `Problem` 413 or 422."""
+    refuse_unknown(body, known)
+    items = body.get("items")
+    if not isinstance(items, list) or not items:
+        raise invalid(
+            "The body needs a list of items.", FieldError("/items", "required", "must be a list of at least one item")
+        )
+    if len(items) > most:
+        raise Problem(413, "too_many_items", f"{len(items):,} items are too many for one request; send up to {most:,}.")
+    return items
+
+
+def refuse_unknown(body: dict[str, Any], known: tuple[str, ...]) -> None:
+    """Raise `Problem` 422 for a member nobody knows: a misspelt option must not pass as if it had worked."""
+    errors = [
+        FieldError(f"/{escape(name)}", "unknown_field", f"is not known here; known are {', '.join(known)}")
+        for name in body
+        if name not in known
+    ]
+    if errors:
+        raise invalid("The body has members that are not known here.", *errors)
+
+
+def invalid(detail: str, *errors: FieldError) -> Problem:
+    """A body that does not fit."""
+    return Problem(422, "invalid_body", detail, errors)
+
+
+def answer(body: Any, status: int = 200) -> Response:
+    """A JSON answer. Not-a-number is a bug here, not an answer, and fails loudly."""
+    return Response(json.dumps(body, separators=(",", ":"), allow_nan=False), status=status, content_type=JSON)
+
+
+def instant(given: Any) -> tuple[datetime | None, str]:
+    """A moment of a body, or None and what is wrong with it."""
+    try:
+        moment = parse_instant(given)
+    except NaiveTime as error:
+        return None, str(error)
+    except (ValueError, AttributeError, OverflowError, TypeError):
+        return None, "must be an ISO 8601 time with an offset, such as 2026-03-02T08:00:00Z"
+    if not EARLIEST <= moment < LATEST:
+        return None, f"lies outside the years {EARLIEST.year} to {LATEST.year - 1}"
+    return moment, ""
+
+
+def escape(name: str) -> str:
+    """A member's name within a JSON pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _parse(raw: bytes) -> Any:
+    try:
+        body = json.loads(raw, parse_constant=_no_number)
+        if b"\\ud" in raw or b"\\uD" in raw:
+            json.dumps(body, ensure_ascii=False).encode()
+    except RecursionError:
+        raise Problem(400, "malformed_json", "The body is nested too deeply.") from None
+    except UnicodeError:
+        raise Problem(400, "malformed_json", "The body is not UTF-8 text.") from None
+    except ValueError as error:
+        raise Problem(400, "malformed_json", f"The body is not JSON: {_said(error)}.") from None
+    return body
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _said(error: ValueError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg.lower()} at line {error.lineno}, column {error.colno}"
+    return str(error)

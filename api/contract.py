@@ -1,0 +1,127 @@
+"""How a route says what it takes, gives and refuses: one declaration per view, read by the OpenAPI document."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import marshmallow as ma
+from flask import Flask
+from flask_smorest import Api
+from werkzeug.routing import BaseConverter, Map, ValidationError
+
+from api.bodies import JSON
+from api.errors import PROBLEM, title
+from models.imports.convert import ID_LENGTH
+
+_View = TypeVar("_View", bound=Callable[..., Any])
+SchemaLike = type[ma.Schema] | ma.Schema | Mapping[str, Any]
+
+_WHY = {
+    400: "The body is not JSON",
+    401: "No API key, or one that is not known or was revoked",
+    403: "The key lacks the scope",
+    404: "There is no such thing",
+    406: "None of the types in Accept is served here",
+    409: "The request does not fit the present state; see `code`",
+    410: "What the cursor points into is no longer kept",
+    413: "The body or the list of items is too large",
+    415: "The body is not application/json",
+    422: "The request was understood and does not fit; see `errors`",
+    500: "A bug on our side, logged under the request id",
+    503: "The store cannot be used or no model is in service",
+}
+_FOR_BODIES = (400, 413, 415, 422)
+
+
+def operation(
+    *,
+    gives: Mapping[int, tuple[SchemaLike | None, str]],
+    refuses: Sequence[int] = (),
+    takes: SchemaLike | None = None,
+    query: type[ma.Schema] | None = None,
+    scope: str | None = None,
+    also: Mapping[str, Any] | None = None,
+) -> Callable[[_View], _View]:
+    """Declare a view: `gives` status -> (schema, description), `takes` a JSON body, `query` parameters.
+
+    `scope` None: open to everybody. Every route may answer 500; the rest of `refuses` is what makes it special.
+    `also`: further content types of the answer 200, type -> schema.
+    """
+    statuses = {*refuses, 500, *((401, 403, 503) if scope else ()), *(_FOR_BODIES if takes else ())}
+    responses: dict[int, Any] = {
+        status: {"description": text, "content": _content(schema)} for status, (schema, text) in gives.items()
+    }
+    for content_type, schema in (also or {}).items():
+        responses[200]["content"][content_type] = {"schema": schema}
+    responses |= {status: _problem(status) for status in sorted(statuses)}
+    doc: dict[str, Any] = {"responses": responses}
+    if takes is not None:
+        doc["requestBody"] = {"required": True, "content": {JSON: {"schema": takes}}}
+    if query is not None:
+        doc["parameters"] = [{"in": "query", "schema": query}]
+    doc["security"] = [{"bearer": []}, {"header": []}] if scope else []
+    if scope:
+        doc["x-scope"] = scope
+
+    def decorate(view: _View) -> _View:
+        view._apidoc = {"manual_doc": doc}  # type: ignore[attr-defined]
+        return view
+
+    return decorate
+
+
+def _content(schema: SchemaLike | None) -> dict[str, Any]:
+    return {} if schema is None else {JSON: {"schema": schema}}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    return {
+        "description": f"{title(status)}: {_WHY[status]}",
+        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+
+
+class Ident(BaseConverter):
+    """An account id within an address: any text of 1-128 characters, slashes included."""
+
+    regex = "(?s:.+?)"
+    part_isolating = False
+
+    def to_python(self, value: str) -> str:
+        """The id itself."""
+        if len(value) > ID_LENGTH or "\0" in value:
+            raise ValidationError
+        return value
+
+
+def install(app: Flask) -> Api:
+    """Give the application its converter and an empty OpenAPI document."""
+    app.url_map.converters["ident"] = Ident
+    app.url_map.merge_slashes = False
+    app.config.update(
+        API_TITLE="Ebbtide",
+        API_VERSION="v1",
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+        API_SPEC_OPTIONS={"info": {"description": "Health, risk and reasons of accounts; see docs/api.md."}},
+    )
+    api = _Quiet(app)
+    spec = api.spec
+    assert spec is not None
+    spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+    spec.components.security_scheme("header", {"type": "apiKey", "in": "header", "name": "X-API-Key"})
+    return api
+
+
+class _Quiet(Api):  # type: ignore[misc]
+    """The document only: errors have their one shape already (`api/errors.py`)."""
+
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def _register_error_handlers(self) -> None:
+        """None."""
+
+
+def rules(url_map: Map) -> list[str]:
+    """Every address of the application as declared."""
+    return sorted({rule.rule for rule in url_map.iter_rules() if rule.endpoint != "static"})

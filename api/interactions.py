@@ -1,0 +1,28 @@
+"""Interactions in: contacts, in batches."""
+
+from flask import Response
+from flask_smorest import Blueprint
+
+from api import schemas
+from api.auth import needs
+from api.batches import MOST_ITEMS, post_batch
+from api.contract import operation
+from api.service import the_service
+from models.interactions import INTERACTIONS
+
+blueprint = Blueprint("interactions", __name__, description="Interactions")
+
+
+@blueprint.route("/v1/interactions", methods=["POST"])
+@needs("write")
+@operation(
+    gives={
+        200: (schemas.BatchAnswer, "Every item was accepted"),
+        207: (schemas.BatchAnswer, "Some items were rejected; the others are stored"),
+    },
+    takes=schemas.batch_of(schemas.Interaction, MOST_ITEMS, "InteractionBatch"),
+    scope="write",
+)
+def post_interactions() -> Response:
+    """Store up to 10,000 contacts; sending them again changes nothing."""
+    return post_batch(the_service(), INTERACTIONS)

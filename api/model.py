@@ -1,0 +1,55 @@
+"""The model in service."""
+
+from typing import Any
+
+from flask import Response
+from flask_smorest import Blueprint
+
+from api import schemas
+from api.auth import needs
+from api.bodies import answer
+from api.contract import operation
+from api.service import the_service
+from api.serving import Served
+from models.features import FEATURES
+
+blueprint = Blueprint("model", __name__, description="The model in service")
+
+
+@blueprint.route("/v1/model")
+@needs("read")
+@operation(gives={200: (schemas.Model, "The model that scores at this moment")}, scope="read")
+def get_model() -> Response:
+    """Which model is in service, how it came to be and how well it did."""
+    return answer(describe(the_service().serving.current()))
+
+
+def describe(served: Served) -> dict[str, Any]:
+    """The model and its features as a caller sees them."""
+    model, manifest = served.model, served.manifest
+    range_ = manifest.data_range
+    return {
+        "id": model.model_id,
+        "status": model.status,
+        "phase": model.phase,
+        "created_at": manifest.created_at,
+        "trained_on": None if range_ is None else {"from": range_[0], "to": range_[1]},
+        "p_ref": model.health.p_ref,
+        "label": dict(manifest.label),
+        "thresholds": dict(manifest.thresholds),
+        "metrics": dict(manifest.metrics),
+        "versions": dict(manifest.versions),
+        "terms": {"churn": list(model.churn.names), "silent": list(model.silent.names)},
+        "features": [
+            {
+                "name": feature.name,
+                "label": feature.label,
+                "component": feature.component,
+                "unit": feature.unit,
+                "missing": feature.missing,
+                "type": "text" if feature.categorical else "number",
+                "used": feature.name in served.features,
+            }
+            for feature in FEATURES
+        ],
+    }

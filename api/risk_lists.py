@@ -1,0 +1,280 @@
+"""The silent list: who is about to leave without a word, in the order to call them.
+
+A list is frozen when it is published. A cursor names the list it began in, so pages fit together however many
+lists are published meanwhile; it also carries a digest of the filters, because a page of another question would
+fit nothing.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, request
+from flask_smorest import Blueprint
+
+from api import schemas
+from api.auth import needs
+from api.bodies import JSON
+from api.contract import operation
+from api.csv_lines import CSV, HEADER, csv_line
+from api.errors import FieldError, Problem
+from api.payloads import loss, trend
+from api.service import Service, the_service
+from models.clock import isoformat
+from models.errors import UnknownList
+from models.health import BANDS
+from models.lists import KIND
+from models.store.access import Store
+from models.store.lists import Filters, RiskList
+
+blueprint = Blueprint("risk-lists", __name__, description="Risk lists")
+
+LIMIT, MOST = 50, 500
+#: Entries read at a time where the whole list is sent.
+_CSV_PAGE = 2_000
+#: What a caller ranks by -> the store's column.
+RANKS = {"expected_loss": "rank_by_loss", "probability": "rank_by_probability"}
+TEXTS = ("owner", "segment", "region", "band")
+KNOWN = (*TEXTS, "min_mrr", "rank_by", "limit", "cursor")
+_LONGEST = 512
+_LARGEST_RANK = 2**62
+
+
+@dataclass(frozen=True)
+class Question:
+    """What part of which list is wanted; `limit` None: all of it."""
+
+    filters: Filters
+    rank_by: str
+    limit: int | None
+    cursor: str | None
+
+    @property
+    def digest(self) -> str:
+        """The same for the same filters and ranking."""
+        asked = json.dumps([asdict(self.filters), self.rank_by], sort_keys=True)
+        return hashlib.sha256(asked.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Position:
+    """A list, and the rank after which to go on."""
+
+    found: RiskList
+    after: int
+
+
+@blueprint.route("/v1/risk-lists/silent")
+@needs("read")
+@operation(
+    gives={200: (schemas.ListPage, "A page of the list, or as text/csv all that is left of it")},
+    refuses=(404, 406, 410, 422),
+    query=schemas.ListQuery,
+    scope="read",
+    also={CSV: {"type": "string"}},
+)
+def get_silent_list() -> Response:
+    """The current silent list, page by page or as CSV.
+
+    `next` is the address of the following page, null on the last one. Send `Accept: text/csv` for a spreadsheet:
+    without `limit` it holds the whole list, filtered and ranked as asked.
+    """
+    service = the_service()
+    as_csv = _wants_csv(request.headers.get("Accept", ""))
+    question = read_question(request.args, whole=as_csv)
+    return _csv(service.store, question) if as_csv else _page(service, question)
+
+
+def _wants_csv(accept: str) -> bool:
+    """What the caller takes. Raises `Problem` 406 where it is neither."""
+    if accept in ("", "*/*", JSON):
+        return False
+    best = request.accept_mimetypes.best_match([JSON, CSV])
+    if best is None:
+        raise Problem(406, "not_acceptable", f"This address answers in {JSON} or {CSV}.")
+    return best == CSV
+
+
+def read_question(args: Mapping[str, str], *, whole: bool = False) -> Question:
+    """The query parameters understood. Raises `Problem` 422 naming each that is not."""
+    errors: list[FieldError] = []
+
+    def refuse(name: str, message: str) -> None:
+        errors.append(FieldError(name, "invalid", message))
+
+    for name in args:
+        if name not in KNOWN:
+            errors.append(FieldError(name, "unknown_parameter", f"is not known here; known are {', '.join(KNOWN)}"))
+    texts = {name: args.get(name) for name in TEXTS}
+    for name, text in texts.items():
+        if text is not None and ("\0" in text or len(text) > _LONGEST):
+            refuse(name, f"must be text of at most {_LONGEST} characters")
+    if texts["band"] is not None and texts["band"] not in BANDS:
+        refuse("band", f"is one of {', '.join(BANDS)}")
+    least = _number(args, "min_mrr", refuse)
+    rank_by = args.get("rank_by", "expected_loss")
+    if rank_by not in RANKS:
+        refuse("rank_by", f"is one of {', '.join(RANKS)}")
+    limit = _limit(args, refuse, whole=whole)
+    if errors:
+        raise Problem(422, "invalid_query", "The query does not fit; see errors.", errors)
+    return Question(Filters(**texts, min_mrr=least), rank_by, limit, args.get("cursor"))
+
+
+def _number(args: Mapping[str, str], name: str, refuse: Any) -> float | None:
+    text = args.get(name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        refuse(name, "must be a number from 0")
+        return None
+    return value
+
+
+def _limit(args: Mapping[str, str], refuse: Any, *, whole: bool) -> int | None:
+    text = args.get("limit")
+    if text is None:
+        return None if whole else LIMIT
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= (10**9 if whole else MOST)):
+        refuse("limit", f"must be a whole number from 1{'' if whole else f' to {MOST}'}")
+        return None
+    return int(text)
+
+
+def _page(service: Service, question: Question) -> Response:
+    assert question.limit is not None
+    with service.store.frozen() as conn:
+        position = _position(service.store, conn, question)
+        rank = RANKS[question.rank_by]
+        rows = service.store.page(
+            conn, position.found.list_id, rank, question.filters, position.after, question.limit + 1
+        )
+    more = len(rows) > question.limit
+    rows = rows[: question.limit]
+    cursor = _cursor(position.found.list_id, rows[-1][rank], question.digest) if more else None
+    head = {
+        "list": list_line(position.found),
+        "rank_by": question.rank_by,
+        "filters": asdict(question.filters),
+        "next_cursor": cursor,
+        "next": _next(question, cursor),
+    }
+    # The entries' reasons are JSON already, so they are put in their places as they are.
+    body = f'{json.dumps(head, separators=(",", ":"))[:-1]},"entries":[{",".join(_entry(row, rank) for row in rows)}]}}'
+    return Response(body, content_type=JSON)
+
+
+def list_line(found: RiskList) -> dict[str, Any]:
+    """Which list it is."""
+    return {
+        "list_id": found.list_id,
+        "as_of": isoformat(found.as_of),
+        "published_at": isoformat(found.created_at),
+        "model_id": found.model_id,
+        "entries": found.entries,
+        "population": found.population,
+    }
+
+
+def _entry(row: Mapping[str, Any], rank: str) -> str:
+    line = {
+        "rank": row[rank],
+        "account_id": row["account_id"],
+        "name": row["name"],
+        "owner": row["owner"],
+        "segment": row["segment"],
+        "region": row["region"],
+        "mrr": row["mrr"],
+        "currency": row["currency"],
+        "p_silent": row["p_silent"],
+        "p_churn": row["p_churn"],
+        "expected_revenue_loss": loss(row["expected_revenue_loss"], row["currency"]),
+        "health": row["health"],
+        "band": row["band"],
+        "trend": trend(row),
+        "confidence": row["confidence"],
+    }
+    return f'{json.dumps(line, separators=(",", ":"))[:-1]},"reasons":{row["reasons"] or "[]"}}}'
+
+
+def _csv(store: Store, question: Question) -> Response:
+    with store.frozen() as conn:
+        position = _position(store, conn, question)
+    found = position.found
+    headers = {
+        "Ebbtide-List-Id": str(found.list_id),
+        "Ebbtide-As-Of": isoformat(found.as_of),
+        "Ebbtide-Published-At": isoformat(found.created_at),
+        "Ebbtide-Model-Id": found.model_id,
+        "Content-Disposition": f'attachment; filename="silent-list-{found.list_id}.csv"',
+    }
+    return Response(_csv_lines(store, question, position), content_type=f"{CSV}; charset=utf-8", headers=headers)
+
+
+def _csv_lines(store: Store, question: Question, position: Position) -> Iterator[str]:
+    """Header and entries. Read page by page, so that a slow reader holds neither memory nor the database."""
+    yield HEADER
+    rank, after, left = RANKS[question.rank_by], position.after, question.limit
+    while left is None or left > 0:
+        wanted = _CSV_PAGE if left is None else min(left, _CSV_PAGE)
+        with store.frozen() as conn:
+            # Raises once the list is no longer kept: a broken transfer is seen, a short file is not.
+            store.kept_list(conn, position.found.list_id)
+            rows = store.page(conn, position.found.list_id, rank, question.filters, after, wanted)
+        yield "".join(csv_line(row, rank) for row in rows)
+        if len(rows) < wanted:
+            return
+        after, left = rows[-1][rank], None if left is None else left - len(rows)
+
+
+def _position(store: Store, conn: Any, question: Question) -> Position:
+    """Where to read. Raises `Problem`: 404 before the first list, 410 for one no longer kept, 422 for a bad cursor."""
+    if question.cursor is None:
+        try:
+            return Position(store.current_list(conn, KIND), 0)
+        except UnknownList as error:
+            raise Problem(404, "no_list_yet", str(error)) from None
+    list_id, after, digest = _read_cursor(question.cursor)
+    if digest != question.digest:
+        raise _bad_cursor("belongs to other filters; repeat those of its first page, or follow `next`")
+    try:
+        return Position(store.kept_list(conn, list_id), after)
+    except UnknownList as error:
+        raise Problem(410, "list_expired", str(error)) from None
+
+
+def _cursor(list_id: int, after: int, digest: str) -> str:
+    text = json.dumps([list_id, after, digest], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[int, int, str]:
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        list_id, after, digest = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        raise _bad_cursor("is not one of ours") from None
+    for number in (list_id, after):
+        if type(number) is not int or not 0 <= number < _LARGEST_RANK:
+            raise _bad_cursor("is not one of ours")
+    return list_id, after, str(digest)
+
+
+def _bad_cursor(message: str) -> Problem:
+    return Problem(422, "invalid_cursor", f"The cursor {message}.", [FieldError("cursor", "invalid_cursor", message)])
+
+
+def _next(question: Question, cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    asked = {name: value for name, value in asdict(question.filters).items() if value is not None}
+    query = asked | {"rank_by": question.rank_by, "limit": question.limit, "cursor": cursor}
+    return f"/v1/risk-lists/silent?{urlencode(query)}"

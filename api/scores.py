@@ -1,0 +1,210 @@
+"""Scores on demand: of features, of a raw history, or of a stored account as of now."""
+
+import difflib
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from flask import Response
+from flask_smorest import Blueprint
+
+from api import histories, payloads, schemas
+from api.auth import needs
+from api.bodies import answer, escape, instant, items_of, json_body
+from api.contract import operation
+from api.errors import FieldError, Problem
+from api.health import CODES, target_in
+from api.items import Item, Wanted
+from api.service import Service, the_service
+from api.serving import Served
+from models.features import FEATURES
+from models.imports.convert import ID_LENGTH
+from models.rows import columns_of, score_rows
+from models.scorecard import Scorecard
+from models.store.access import NotScoredBecause
+
+blueprint = Blueprint("scores", __name__, description="Scores on demand")
+
+MOST_ITEMS = 1_000
+REASONS = ("top", "all", "none")
+#: Member that says what an item is -> what else it may have.
+KINDS: dict[str, tuple[str, ...]] = {
+    "features": (),
+    "account_id": (),
+    "account": ("interactions", "surveys", "contracts", "outreach", "as_of"),
+}
+_TEXTS = frozenset(FEATURES.texts)
+
+
+@blueprint.route("/v1/scores", methods=["POST"])
+@needs("read")
+@operation(
+    gives={200: (schemas.ScoreAnswer, "Every item was scored"), 207: (schemas.ScoreAnswer, "Some items were rejected")},
+    takes=schemas.ScoreRequest,
+    scope="read",
+)
+def post_scores() -> Response:
+    """Score up to 1,000 items; nothing is stored."""
+    service = the_service()
+    body = json_body()
+    items = [Item(index, item) for index, item in enumerate(_objects(body))]
+    wanted = _wanted(body)
+    served = service.serving.current()
+    by_kind: dict[str, list[Item]] = {kind: [] for kind in KINDS}
+    for item in items:
+        kind = _kind(item)
+        if kind is not None:
+            by_kind[kind].append(item)
+    for kind, score in SCORERS.items():
+        if by_kind[kind]:
+            score(service, served, by_kind[kind], wanted)
+            service.metrics.scored.labels(kind).inc(len(by_kind[kind]))
+    return _answer(items, served)
+
+
+def _objects(body: dict[str, Any]) -> list[dict[str, Any]]:
+    items = items_of(body, MOST_ITEMS, ("items", "reasons", "target", "observed_from"))
+    errors = [
+        FieldError(f"/items/{i}", "invalid", "must be an object")
+        for i, item in enumerate(items)
+        if type(item) is not dict
+    ]
+    if errors:
+        raise Problem(422, "invalid_body", "Every item must be an object.", errors)
+    return items
+
+
+def _wanted(body: dict[str, Any]) -> Wanted:
+    reasons = body.get("reasons", "top")
+    if reasons not in REASONS:
+        error = FieldError("/reasons", "invalid", f"is one of {', '.join(REASONS)}")
+        raise Problem(422, "invalid_body", "The body does not fit; see errors.", [error])
+    target = target_in(body.get("target", "churn"), "/target")
+    return Wanted(str(reasons), target, _observed_from(body.get("observed_from")))
+
+
+def _observed_from(given: Any) -> datetime | None:
+    if given is None:
+        return None
+    moment, reason = instant(given)
+    if moment is None:
+        raise Problem(
+            422, "invalid_body", "The body does not fit; see errors.", [FieldError("/observed_from", "invalid", reason)]
+        )
+    return moment
+
+
+def _answer(items: Sequence[Item], served: Served) -> Response:
+    lines = [item.to_plain() for item in items]
+    scored = sum(line["status"] == "scored" for line in lines)
+    body = {
+        "model": payloads.model_line(served),
+        "scored": scored,
+        "rejected": len(lines) - scored,
+        "items": lines,
+    }
+    return answer(body, 200 if scored == len(lines) else 207)
+
+
+def _kind(item: Item) -> str | None:
+    """What the item is; None where it is refused."""
+    found = [kind for kind in KINDS if kind in item.body]
+    if len(found) != 1:
+        item.refuse("", "invalid", f"needs exactly one of {', '.join(KINDS)}")
+        return None
+    for name in item.body:
+        if name not in ("id", found[0], *KINDS[found[0]]):
+            item.refuse(f"/{escape(name)}", "unknown_field", f"is not known beside {found[0]}")
+    given = item.body.get("id")
+    if given is not None and (not isinstance(given, str) or len(given) > ID_LENGTH):
+        item.refuse("/id", "invalid", f"must be text of at most {ID_LENGTH} characters")
+    return None if item.errors else found[0]
+
+
+def _score_features(_service: Service, served: Served, items: Sequence[Item], wanted: Wanted) -> None:
+    """Score items given as features by name."""
+    good = [item for item in items if _check_features(item)]
+    if not good:
+        return
+    model = served.model
+    rows = [item.body["features"] for item in good]
+    read = columns_of(rows, served.features)
+    scores = score_rows(model, read)
+    card: Scorecard = getattr(model, wanted.target)
+    churn = wanted.target == "churn"
+    contributions = scores.contributions if churn or wanted.reasons == "none" else card.contributions(read)
+    log_odds = (scores.log_odds_churn if churn else scores.log_odds_silent).tolist()
+    for i, (item, row) in enumerate(zip(good, rows, strict=True)):
+        item.score = payloads.row_score(scores, i, model)
+        if wanted.reasons != "none":
+            item.score["explanation"] = payloads.explanation(
+                served, wanted.target, contributions[i], log_odds[i], row, wanted.reasons
+            )
+
+
+def _check_features(item: Item) -> bool:
+    features = item.body["features"]
+    if type(features) is not dict:
+        item.refuse("/features", "invalid", "must be an object of feature name and value")
+        return False
+    for name, value in features.items():
+        if name not in FEATURES:
+            item.refuse(f"/features/{escape(name)}", "unknown_feature", _hint(name))
+        elif value is None:
+            continue
+        elif name in _TEXTS:
+            if type(value) is not str:
+                item.refuse(f"/features/{name}", "invalid", "must be text")
+        elif type(value) not in (int, float) or not _finite(value):
+            item.refuse(f"/features/{name}", "invalid", "must be a finite number")
+    return not item.errors
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _hint(name: str) -> str:
+    close = difflib.get_close_matches(name, FEATURES.names, n=1)
+    return f"is not a feature; did you mean {close[0]}?" if close else "is not a feature; GET /v1/model lists them"
+
+
+def _score_stored(service: Service, served: Served, items: Sequence[Item], wanted: Wanted) -> None:
+    """Score stored accounts as of now."""
+    good = [item for item in items if _check_id(item)]
+    if not good:
+        return
+    settings = service.settings
+    ids = sorted({item.body["account_id"] for item in good})
+    asked = service.store.score_now(
+        served.model, ids, service.clock(), margin=settings.margin, currency=settings.currency
+    )
+    lines = histories.lines(served, asked.scored, wanted)
+    for item in good:
+        account_id = item.body["account_id"]
+        if account_id in lines:
+            item.score = lines[account_id]
+        elif account_id in asked.standings:
+            why = NotScoredBecause(account_id, asked.standings[account_id])
+            item.refuse("/account_id", CODES[why.standing], str(why))
+        else:
+            item.refuse("/account_id", "unknown_account", f"There is no account {account_id!r}.")
+
+
+def _check_id(item: Item) -> bool:
+    given = item.body["account_id"]
+    if isinstance(given, str) and 0 < len(given) <= ID_LENGTH and "\0" not in given:
+        return True
+    item.refuse("/account_id", "invalid", f"must be text of 1 to {ID_LENGTH} characters")
+    return False
+
+
+SCORERS: dict[str, Callable[[Service, Served, Sequence[Item], Wanted], None]] = {
+    "features": _score_features,
+    "account_id": _score_stored,
+    "account": histories.score,
+}

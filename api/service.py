@@ -1,0 +1,37 @@
+"""What one running application holds, and how a request reaches it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import current_app
+
+from api.auth import Keys
+from api.freshness import Reach
+from api.metrics import Metrics
+from api.rescoring import Rescoring
+from api.serving import Serving
+from models.settings import Settings
+from models.store.access import Store
+
+_NAME = "ebbtide"
+
+
+@dataclass(frozen=True)
+class Service:
+    """The parts of the application; built once by `create_app`."""
+
+    settings: Settings
+    clock: Callable[[], datetime]
+    store: Store
+    keys: Keys
+    serving: Serving
+    rescoring: Rescoring
+    freshness: Reach
+    metrics: Metrics
+
+
+def the_service() -> Service:
+    """The service of the application that handles this request."""
+    service: Service = current_app.extensions[_NAME]
+    return service

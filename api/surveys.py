@@ -1,0 +1,28 @@
+"""Surveys in: survey invitations and answers, in batches."""
+
+from flask import Response
+from flask_smorest import Blueprint
+
+from api import schemas
+from api.auth import needs
+from api.batches import MOST_ITEMS, post_batch
+from api.contract import operation
+from api.service import the_service
+from models.surveys import SURVEYS
+
+blueprint = Blueprint("surveys", __name__, description="Surveys")
+
+
+@blueprint.route("/v1/surveys", methods=["POST"])
+@needs("write")
+@operation(
+    gives={
+        200: (schemas.BatchAnswer, "Every item was accepted"),
+        207: (schemas.BatchAnswer, "Some items were rejected; the others are stored"),
+    },
+    takes=schemas.batch_of(schemas.Survey, MOST_ITEMS, "SurveyBatch"),
+    scope="write",
+)
+def post_surveys() -> Response:
+    """Store up to 10,000 survey invitations and answers; sending them again changes nothing."""
+    return post_batch(the_service(), SURVEYS)

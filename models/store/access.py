@@ -1,0 +1,116 @@
+"""What the service asks of the store. Everything here raises `StoreError` while the database cannot be used."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from sqlalchemy.engine import Connection, Engine
+
+from models.errors import NotScored, UnknownAccount
+from models.labels import LabelParams
+from models.model import ChurnModel
+from models.standing import SCORED, standings
+from models.store import history, keys, lists, scores, scoring, upsert
+from models.store.engine import reading
+from models.store.migrate import check_schema
+
+#: Why an account has no score: its standing -> what to tell.
+REASONS = {
+    "test": "is marked as a test account",
+    "unknown": "is not a customer yet",
+    "gone": "is no longer a customer",
+    "leaving": "has given notice",
+    "unpaid": "has been paying nothing",
+}
+
+
+class NotScoredBecause(NotScored):
+    """An account without a score, and its standing (`models.standing`); `waiting` if the next run will score it."""
+
+    def __init__(self, account_id: str, standing: str) -> None:
+        self.account_id = account_id
+        self.standing = "waiting" if standing in SCORED else standing
+        reason = REASONS.get(standing, "is waiting for the next run")
+        super().__init__(f"Account {account_id!r} has no score: it {reason}.")
+
+
+class Store:
+    """One database, for many threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection for some look-ups."""
+        with self.engine.connect() as conn:
+            yield conn
+
+    def check(self) -> None:
+        """Raise `StoreError` unless the database can be reached and has this version's tables."""
+        check_schema(self.engine)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+    def key(self, presented: str) -> keys.ApiKey | None:
+        """The API key this text is, or None."""
+        with self.connection() as conn:
+            return keys.verify_key(conn, presented)
+
+    def touch(self, key: keys.ApiKey, at: datetime) -> None:
+        """Remember when the key was used."""
+        keys.touch_key(self.engine, key, at)
+
+    def latest(self, account_id: str) -> scores.StoredScore:
+        """The account's latest score. Raises `NotScored`, without saying why; see `why_not_scored`."""
+        with self.connection() as conn:
+            return scores.latest(conn, account_id)
+
+    def why_not_scored(self, account_id: str, at: datetime, label: LabelParams) -> UnknownAccount | NotScoredBecause:
+        """The error that says why an account has no score."""
+        with self.connection() as conn:
+            held = history.read_history(conn, [account_id])
+        if held.accounts.is_empty():
+            return UnknownAccount(f"There is no account {account_id!r}.")
+        return NotScoredBecause(account_id, standings(held, [at], label)["standing"][0])
+
+    def freshness(self) -> dict[str, history.Freshness]:
+        """How far the tables reach."""
+        with self.connection() as conn:
+            return history.freshness(conn)
+
+    def upsert(self, table: str, rows: pl.DataFrame) -> pl.Series:
+        """Upsert rows; what became of each, in order."""
+        return upsert.upsert_rows(self.engine, table, rows)
+
+    def score_now(self, model: ChurnModel, account_ids: Sequence[str], now: datetime, **options: Any) -> scoring.Asked:
+        """Score these accounts as of now without storing it; see `models.store.scoring.score_accounts`."""
+        return scoring.score_accounts(self.engine, model, account_ids, now, **options)
+
+    def rescore(self, model: ChurnModel, account_ids: Sequence[str], now: datetime, **options: Any) -> int:
+        """Score these accounts as of now; see `models.store.scoring.rescore`."""
+        return scoring.rescore(self.engine, model, account_ids, now, computed_at=now, **options)
+
+    @contextmanager
+    def frozen(self) -> Iterator[Connection]:
+        """A connection that sees one moment from beginning to end."""
+        with reading(self.engine) as conn:
+            yield conn
+
+    def current_list(self, conn: Connection, kind: str) -> lists.RiskList:
+        """The list readers see. Raises `UnknownList`."""
+        return lists.current(conn, kind)
+
+    def kept_list(self, conn: Connection, list_id: int) -> lists.RiskList:
+        """A list published earlier. Raises `UnknownList` for one that is no longer kept."""
+        return lists.get_list(conn, list_id)
+
+    def page(
+        self, conn: Connection, list_id: int, rank_by: str, filters: lists.Filters, after: int, limit: int
+    ) -> list[dict[str, Any]]:
+        """Entries of a list after a rank."""
+        return lists.page(conn, list_id, rank_by, filters, after_rank=after, limit=limit)

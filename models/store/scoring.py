@@ -1,0 +1,274 @@
+"""Scoring what the store holds: everybody in a run, or the few whose facts just changed.
+
+A run reads one moment of the database chunk by chunk, saves the scores of each chunk, and at the end publishes
+the ranked silent list in one step. Runs exclude each other; readers and writers of facts are never kept waiting.
+
+    12:00  run begins, as of 12:00       reads the store as it is at 12:00
+    12:01  facts about account a arrive  a is scored alone, as of 12:01: that stays its latest score
+    12:03  the list is published         everybody as of 12:00, a included
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from models import health, lists
+from models.features import FEATURES
+from models.history import History
+from models.model import ChurnModel
+from models.rows import quoted
+from models.scoring import Scored, is_fresh, score_history
+from models.standing import SCORED, STANDINGS, standings
+from models.store import bulk, history, runs, scores
+from models.store.engine import reading, writing
+from models.store.lists import ENTRY_SCHEMA, publish_list
+from models.store.tables import CONTRACT, latest_scores
+
+#: Accounts scored at a time: bounds the memory of a run, not its result.
+CHUNK_ACCOUNTS = 50_000
+#: Accounts scored at a time on the arrival of facts.
+RESCORED_AT_ONCE = 5_000
+#: The name of the right to run, see `models.store.runs.exclusive`.
+WORK = "score"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A finished run. `standings`: how many accounts there are of each (`models.standing`); `scored` of them were
+    customers and `listed` quiet."""
+
+    run_id: int
+    list_id: int
+    as_of: datetime
+    model_id: str
+    standings: dict[str, int]
+    scored: int
+    listed: int
+
+    @property
+    def accounts(self) -> int:
+        """All described accounts."""
+        return sum(self.standings.values())
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Some accounts scored: the scores of those who are customers, the standing of all who are described, and the
+    bands that those with an earlier score had."""
+
+    scored: Scored
+    standings: dict[str, str]
+    bands: dict[str, str]
+
+
+def score_store(
+    engine: Engine,
+    model: ChurnModel,
+    as_of: datetime,
+    *,
+    who: str,
+    clock: Callable[[], datetime],
+    margin: float = 1.0,
+    currency: str | None = None,
+    chunk_accounts: int = CHUNK_ACCOUNTS,
+    progress: Progress | None = None,
+) -> Scoring:
+    """Score every account as of a moment and publish the silent list.
+
+    `who` is remembered with the list; `margin` and `currency` as in `models.scoring`; `progress` is told accounts
+    done and accounts in all. An account that is not scored any more (ended, notice, test) loses its latest score.
+    Raises `RunInProgress` while another run is at work; after any failure the old list is still the current one.
+    """
+    with runs.exclusive(engine, WORK):
+        computed_at = clock()
+        run_id = runs.start_run(engine, as_of, model.model_id, computed_at)
+        try:
+            run = _Run(engine, model, as_of, margin, currency, run_id, computed_at)
+            counts, entries = run.score_all(chunk_accounts, progress or _silently)
+            _forget(engine, _older(as_of, computed_at))
+            population = {"accounts": sum(counts.values()), **counts, "quiet": entries.height}
+            list_id = publish_list(
+                engine,
+                lists.KIND,
+                entries,
+                as_of=as_of,
+                model_id=model.model_id,
+                population=population,
+                parameters={"margin": margin, "currency": currency, "who": who, "run_id": run_id},
+                created_at=clock(),
+            )
+        except BaseException as error:
+            runs.finish_run(engine, run_id, clock(), "failed", {"error": type(error).__name__})
+            raise
+        scored = sum(counts[standing] for standing in SCORED)
+        runs.finish_run(engine, run_id, clock(), "done", population | {"scored": scored, "list_id": list_id})
+    return Scoring(run_id, list_id, as_of, model.model_id, counts, scored, entries.height)
+
+
+def rescore(
+    engine: Engine,
+    model: ChurnModel,
+    account_ids: Sequence[str],
+    as_of: datetime,
+    *,
+    computed_at: datetime,
+    margin: float = 1.0,
+    currency: str | None = None,
+) -> int:
+    """Score these accounts as of a moment; gives how many were customers and so got a score.
+
+    Features are bit for bit those of a run at the same moment: the portfolio's coverage and sources are looked up,
+    only the rows of others are not. Ids nobody has described are passed over. The list stays as it was published.
+    """
+    wanted = sorted(set(account_ids))
+    parts = (wanted[start : start + RESCORED_AT_ONCE] for start in range(0, len(wanted), RESCORED_AT_ONCE))
+    return sum(_rescore(engine, model, part, as_of, computed_at, margin, currency) for part in parts)
+
+
+def score_accounts(
+    engine: Engine,
+    model: ChurnModel,
+    account_ids: Sequence[str],
+    as_of: datetime,
+    *,
+    margin: float = 1.0,
+    currency: str | None = None,
+) -> Asked:
+    """Score some accounts as of a moment from what is stored, and store nothing; see `rescore`."""
+    wanted = list(account_ids)
+    with reading(engine) as conn:
+        context = _context(conn, as_of)
+        held = history.read_history(conn, wanted, observed_from=context.observed_from)
+        mine = sa.select(latest_scores).where(latest_scores.c.account_id.in_(wanted))
+        bands = _bands(bulk.select(conn, mine), as_of)
+    standing = dict(standings(held, [as_of], model.label).select("account_id", "standing").iter_rows())
+    options = {"margin": margin, "currency": currency, "previous_bands": bands}
+    scored = score_history(model, held, as_of, fresh=context.fresh, **options)  # type: ignore[arg-type]
+    return Asked(scored, standing, bands)
+
+
+def _rescore(
+    engine: Engine,
+    model: ChurnModel,
+    wanted: list[str],
+    as_of: datetime,
+    computed_at: datetime,
+    margin: float,
+    currency: str | None,
+) -> int:
+    asked = score_accounts(engine, model, wanted, as_of, margin=margin, currency=currency)
+    scored = asked.scored
+    if scored.scores.height:
+        scores.save_scores(engine, to_store(model, scored), kept(scored), computed_at)
+    lost = sorted(asked.standings.keys() & asked.bands.keys() - set(scored.scores["account_id"]))
+    if lost:
+        _forget(engine, latest_scores.c.account_id.in_(lost) & (latest_scores.c.as_of <= as_of))
+    return scored.scores.height
+
+
+def to_store(model: ChurnModel, scored: Scored) -> pl.DataFrame:
+    """The scores in the store's columns (`models.store.scores.SCORE_SCHEMA`)."""
+    return scored.scores.with_columns(
+        health_low=_health_at(model, scored.scores["p_churn_high"]),
+        health_high=_health_at(model, scored.scores["p_churn_low"]),
+    ).select(*scores.SCORE_SCHEMA)
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What the portfolio lends to each of its accounts."""
+
+    observed_from: dict[str, datetime]
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class _Run:
+    engine: Engine
+    model: ChurnModel
+    as_of: datetime
+    margin: float
+    currency: str | None
+    run_id: int
+    computed_at: datetime
+
+    def score_all(self, chunk_accounts: int, progress: Progress) -> tuple[dict[str, int], pl.DataFrame]:
+        """Accounts per standing, and the entries of the list."""
+        counts = dict.fromkeys(STANDINGS, 0)
+        entries = [pl.DataFrame(schema=ENTRY_SCHEMA)]
+        with reading(self.engine) as conn:
+            total = conn.scalar(sa.select(sa.func.count()).select_from(CONTRACT["accounts"])) or 0
+            context = _context(conn, self.as_of)
+            for low, high in history.account_ranges(conn, chunk_accounts):
+                part = history.read_range(conn, low, high, observed_from=context.observed_from)
+                for standing, number in _count(part, self.as_of, self.model).items():
+                    counts[standing] += number
+                entries.append(self._score(part, context, scores.latest_bands(conn, low, high)))
+                progress(sum(counts.values()), total)
+        return counts, pl.concat(entries)
+
+    def _score(self, part: History, context: _Context, latest: pl.DataFrame) -> pl.DataFrame:
+        scored = score_history(
+            self.model,
+            part,
+            self.as_of,
+            fresh=context.fresh,
+            margin=self.margin,
+            currency=self.currency,
+            previous_bands=_bands(latest, self.as_of),
+        )
+        if scored.scores.height:
+            frame = to_store(self.model, scored)
+            scores.save_scores(self.engine, frame, kept(scored), self.computed_at, self.run_id)
+        return lists.quiet_entries(self.model, scored).select(*ENTRY_SCHEMA).cast(ENTRY_SCHEMA)  # type: ignore[arg-type]
+
+
+def _silently(done: int, total: int) -> None:
+    """Nobody is watching."""
+
+
+def _context(conn: Connection, as_of: datetime) -> _Context:
+    recorded = CONTRACT["interactions"].c.recorded_at
+    last: datetime | None = conn.scalar(sa.select(sa.func.max(recorded)).where(recorded <= as_of))
+    return _Context(history.observed_from(conn, as_of), is_fresh(last, as_of))
+
+
+def _count(part: History, as_of: datetime, model: ChurnModel) -> dict[str, int]:
+    return dict(standings(part, [as_of], model.label)["standing"].value_counts().iter_rows())
+
+
+def _bands(latest: pl.DataFrame, as_of: datetime) -> dict[str, str]:
+    """account_id -> band, of latest scores up to a moment."""
+    return dict(latest.filter(pl.col("as_of") <= as_of).select("account_id", "band").iter_rows())
+
+
+def kept(scored: Scored) -> pl.DataFrame:
+    """The features to keep with the scores, and the facts that their reasons quote."""
+    return scored.features.select("account_id", "as_of", *FEATURES.names, *quoted())
+
+
+def _health_at(model: ChurnModel, p_churn: pl.Series) -> pl.Series:
+    """The health of a risk, unknown where it is."""
+    chances = p_churn.cast(pl.Float64).fill_null(np.nan).to_numpy()
+    with np.errstate(divide="ignore"):
+        log_odds = np.log(chances) - np.log1p(-chances)
+    return pl.Series(health.health(log_odds, model.health)).fill_nan(None)
+
+
+def _older(as_of: datetime, computed_at: datetime) -> sa.ColumnElement[bool]:
+    """Latest scores that a run as of this moment did not renew."""
+    columns = latest_scores.c
+    same = (columns.as_of == as_of) & (columns.computed_at < computed_at)
+    return (columns.as_of < as_of) | same
+
+
+def _forget(engine: Engine, which: sa.ColumnElement[bool]) -> None:
+    with writing(engine) as conn:
+        conn.execute(latest_scores.delete().where(which))
