@@ -2,10 +2,9 @@
 
 import getpass
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,36 +16,13 @@ from rich.table import Table
 from models.clock import isoformat, now, parse_instant
 from models.errors import EbbtideError
 from models.settings import Settings
+from models.terminal import Moment, telling
 
 if TYPE_CHECKING:
     from models.history import History
 
 
-class Moment(click.ParamType[datetime]):
-    """An instant on the command line: ISO 8601 with an offset, or a date (its midnight, UTC)."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read it, or say how to write it."""
-        try:
-            return value if isinstance(value, datetime) else parse_instant(value)
-        except (ValueError, EbbtideError) as error:
-            self.fail(f"{error} Write 2026-03-02 or 2026-03-02T08:00:00Z.", param, ctx)
-
-
 FOLDER = click.Path(exists=True, path_type=Path)
-
-
-@contextmanager
-def telling(quiet: bool) -> Iterator[Any]:
-    """A function that shows what is being done, on a terminal; silent in a pipe."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield lambda _: None
-        return
-    with console.status("starting") as status:
-        yield status.update
 
 
 @click.command()
@@ -64,7 +40,7 @@ def simulate(accounts: int, weeks: int, world: str, seed: int, form: str, truth:
     """
     from training import simulator
 
-    with telling(quiet=False) as tell:
+    with telling() as tell:
         tell(f"living through {weeks} weeks with {accounts:,} accounts")
         simulated = simulator.simulate(accounts, weeks, world, seed)
         simulator.write(simulated, out, form)
@@ -102,7 +78,7 @@ def train(
 
     if (data is None) == (not db):
         raise click.UsageError("Say where the history is: --data FOLDER or --db.")
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(os.environ)
     chosen = configs.load(config)
     with telling(quiet=as_json) as tell:
         tell("reading the history")
@@ -140,9 +116,9 @@ def predict(data: Path, source: str, as_of: datetime | None, model_id: str | Non
     from training.predict import predict as run
     from training.predict import write
 
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(os.environ)
     model, _ = load_model(settings.artifacts, model_id or current_model_id(settings.artifacts))
-    with telling(quiet=False) as tell:
+    with telling() as tell:
         tell("reading the history")
         history = _history(data, source, settings)
         tell("scoring")
@@ -161,7 +137,7 @@ def list_models() -> None:
     """Every artefact, oldest first; the one in service is marked."""
     from models import registry
 
-    root = Settings.from_environment().artifacts
+    root = Settings.from_environment(os.environ).artifacts
     served = registry.current(root)
     table = Table("", "model", "phase", "status", "trained on data to", box=None)
     for listed in registry.list_artefacts(root):
@@ -182,7 +158,7 @@ def show(model_id: str | None) -> None:
     from models import registry
     from models.loading import current_model_id
 
-    root = Settings.from_environment().artifacts
+    root = Settings.from_environment(os.environ).artifacts
     click.echo(registry.show(root, model_id or current_model_id(root)).to_json().decode(), nl=False)
 
 
@@ -192,7 +168,7 @@ def verify(model_id: str) -> None:
     """Check an artefact's files against its manifest, and that it opens and fits this version."""
     from models.loading import load_model
 
-    load_model(Settings.from_environment().artifacts, model_id)
+    load_model(Settings.from_environment(os.environ).artifacts, model_id)
     click.echo(f"{model_id}: files unchanged, safe to open, features fit")
 
 
@@ -205,7 +181,7 @@ def promote(model_id: str, why: str, who: str | None) -> None:
     from models import registry
     from models.loading import load_model
 
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(os.environ)
     load_model(settings.artifacts, model_id)
     change = registry.promote(settings.artifacts, model_id, who or _who(), now(), why)
     _record(settings)
@@ -219,7 +195,7 @@ def rollback(why: str, who: str | None) -> None:
     """Put the model before the current one back in service."""
     from models import registry
 
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(os.environ)
     change = registry.rollback(settings.artifacts, who or _who(), now(), why)
     _record(settings)
     click.echo(f"{change.model_id} is in service again")
@@ -230,7 +206,7 @@ def model_history() -> None:
     """Every promotion and roll-back: when, who, why."""
     from models import registry
 
-    for change in registry.history(Settings.from_environment().artifacts):
+    for change in registry.history(Settings.from_environment(os.environ).artifacts):
         click.echo(f"{change.when}  {change.action:<8}  {change.model_id}  {change.who}: {change.why}")
 
 

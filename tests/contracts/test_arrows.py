@@ -26,8 +26,8 @@ LAYERS = (
     ("history",),
     ("features", "labels", "voice", "standing"),
     ("lookup", "terms", "scorecard", "health"),
-    ("model", "reasons", "scoring", "lists"),
-    ("imports", "registry", "store", "loading", "settings"),
+    ("model", "reasons", "telling", "rows", "scoring", "lists"),
+    ("imports", "registry", "store", "loading", "settings", "terminal"),
 )
 
 

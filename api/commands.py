@@ -1,0 +1,264 @@
+"""Commands of the service side: import, score, risk-list, serve, keys."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from models.clock import isoformat, now
+from models.errors import EbbtideError
+from models.settings import Settings
+from models.terminal import Moment, Span, bar
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+RANKS = {"expected_loss": "rank_by_loss", "probability": "rank_by_probability"}
+#: The list as a table: heading and whether it holds numbers.
+_HEADINGS = (
+    *(("#", True), ("account", False), ("owner", False), ("p silent", True), ("loss a year", True)),
+    *(("health", True), ("trend", True), ("sure", False), ("why", False)),
+)
+
+
+def _store(settings: Settings) -> "Engine":
+    """The store, brought up to this version's tables."""
+    from models.store.engine import connect
+    from models.store.migrate import migrate
+
+    engine = connect(settings.database_url)
+    migrate(engine)
+    return engine
+
+
+@click.command("import")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--source", default="contract", show_default=True, help="A mapping that comes with the product.")
+@click.option("--mapping", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your own, a .toml file.")
+@click.option("--timezone", help="Zone of times without an offset, such as Europe/Berlin.")
+@click.option("--delay", type=Span(), help="How much later than they happened the source tells things: 24h.")
+@click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+def import_(
+    path: Path,
+    source: str,
+    mapping: Path | None,
+    timezone: str | None,
+    delay: timedelta | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Read service history into the store, row by row checked.
+
+    A bad row never stops a good one: it is listed with its line, column, value and reason. Running the same import
+    again changes nothing.
+    """
+    from models.imports.run import run
+        from models.store.import_runs import finish_import, start_import
+    from models.store.portfolio import described
+    from models.store.upsert import Sink
+
+    engine = _store(Settings.from_environment(os.environ))
+    chosen = mapping or source
+    started = None if dry_run else start_import(engine, f"{chosen}: {path.name}", now())
+    sink = None if dry_run else Sink(engine, delay or timedelta(0))
+    try:
+        with bar() as shown:
+            tasks: dict[str, Any] = {}
+
+            def tell(table: str, rows: int) -> None:
+                tasks.setdefault(table, shown.add_task(table, total=None))
+                shown.update(tasks[table], completed=rows)
+
+            summary = run(
+                path, chosen, sink=sink, timezone=timezone, delay=delay, known=described(engine), progress=tell
+            )
+    except BaseException as error:
+        if started is not None:
+            finish_import(engine, started, now(), "failed", {"error": str(error)})
+        raise
+    if started is not None:
+        finish_import(engine, started, now(), "done", summary.to_plain(shown=1000))
+    click.echo(json.dumps(summary.to_plain(), indent=2) if as_json else "\n".join(summary.lines()))
+
+
+@click.command()
+@click.option("--as-of", type=Moment(), help="Default: now, or the last thing in the store if that is long ago.")
+def score(as_of: datetime | None) -> None:
+    """Score every account in the store and publish a new silent-churn list.
+
+    Readers see the old list until the new one is whole.
+    """
+    from models.loading import current_model_id, load_model
+    from models.store.scoring import score_store
+
+    settings = Settings.from_environment(os.environ)
+    engine = _store(settings)
+    model, _ = load_model(settings.artifacts, current_model_id(settings.artifacts))
+    moment = as_of or _moment(engine)
+    with bar() as shown:
+        task = shown.add_task("scoring", total=None)
+        done = score_store(
+            engine,
+            model,
+            moment,
+            who=f"{os.environ.get('USER', 'cli')}",
+            clock=now,
+            margin=settings.margin,
+            currency=settings.currency,
+            progress=lambda n, total: shown.update(task, completed=n, total=total),
+        )
+    left_out = ", ".join(f"{count:,} {name}" for name, count in done.standings.items() if count)
+    click.echo(
+        f"scored {done.scored:,} accounts as of {isoformat(done.as_of)} with {done.model_id} ({model.status}); "
+        f"list {done.list_id} has {done.listed:,} quiet accounts. Accounts: {left_out}"
+    )
+
+
+def _moment(engine: "Engine") -> datetime:
+    """Now; for a history that ended long ago (an export, a simulation), just after its last event, and say so."""
+    from models.store.portfolio import last_event
+
+    present, last = now(), last_event(engine)
+    if last is None:
+        raise EbbtideError("The store is empty; import a history first: ebbtide import FOLDER.")
+    if present - last < timedelta(days=30):
+        return present
+    moment = last + timedelta(microseconds=1)
+    click.echo(f"The last thing known happened {isoformat(last)}: scoring as of then; --as-of chooses.", err=True)
+    return moment
+
+
+@click.command("risk-list")
+@click.option("--owner", help="Only this owner's accounts.")
+@click.option("--segment", help="Only this segment.")
+@click.option("--region", help="Only this region.")
+@click.option("--band", type=click.Choice(["healthy", "watch", "at_risk", "critical"]), help="Only this band.")
+@click.option("--min-mrr", type=click.FloatRange(0), help="Only accounts with at least this monthly revenue.")
+@click.option("--rank-by", type=click.Choice(list(RANKS)), default="expected_loss", show_default=True)
+@click.option("--limit", type=click.IntRange(1, 100_000), default=20, show_default=True)
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+def risk_list(
+    owner: str | None,
+    segment: str | None,
+    region: str | None,
+    band: str | None,
+    min_mrr: float | None,
+    rank_by: str,
+    limit: int,
+    form: str,
+) -> None:
+    """Show the silent-churn list: who, why, what is at stake."""
+    from models.store.engine import reading
+    from models.store.lists import Filters, current, page
+
+    engine = _store(Settings.from_environment(os.environ))
+    filters = Filters(owner, segment, region, band, min_mrr)
+    rank = RANKS[rank_by]
+    with reading(engine) as conn:
+        found = current(conn)
+        rows = page(conn, found.list_id, rank, filters, limit=limit)
+    if form == "json":
+        entries = [{**row, "reasons": json.loads(row["reasons"] or "[]")} for row in rows]
+        head = {**asdict(found), "as_of": isoformat(found.as_of), "created_at": isoformat(found.created_at)}
+        click.echo(json.dumps({"list": head, "entries": entries}, indent=2, ensure_ascii=False))
+    elif form == "csv":
+        from api.csv_lines import HEADER, csv_line
+
+        click.echo(HEADER + "".join(csv_line(row, rank) for row in rows), nl=False)
+    else:
+        _table(found, rows, rank)
+
+
+def _table(found: Any, rows: list[dict[str, Any]], rank: str) -> None:
+    table = Table(box=None, pad_edge=False, expand=False)
+    for heading, numeric in _HEADINGS:
+        table.add_column(heading, justify="right" if numeric else "left", no_wrap=heading != "why", overflow="fold")
+    for row in rows:
+        loss = row["expected_revenue_loss"]
+        change = row["health_change_28d"]
+        why = [reason["sentence"] for reason in json.loads(row["reasons"] or "[]")]
+        table.add_row(
+            str(row[rank]),
+            Text(row["name"] or row["account_id"]),
+            Text(row["owner"] or "unassigned"),
+            f"{row['p_silent']:.1%}",
+            "unknown" if loss is None else f"{loss:,.0f} {row['currency'] or ''}".strip(),
+            f"{row['health']:.0f} {row['band']}",
+            "new" if change is None else f"{change:+.0f}",
+            row["confidence"],
+            Text("\n".join(why)),
+        )
+    console = Console(width=None if sys.stdout.isatty() else 180)
+    console.print(
+        f"Silent-churn list {found.list_id}: {found.entries:,} quiet accounts as of {isoformat(found.as_of)}, "
+        f"model {found.model_id}",
+        highlight=False,
+    )
+    console.print(table, highlight=False)
+    if not rows:
+        console.print("No account on the list fits these filters.")
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes.")
+@click.option("--threads", type=click.IntRange(1, 64), default=4, show_default=True, help="Threads per process.")
+def serve(host: str, port: int, workers: int, threads: int) -> None:
+    """Serve the API under gunicorn."""
+    _store(Settings.from_environment(os.environ)).dispose()
+    options = ["--bind", f"{host}:{port}", "--workers", str(workers), "--threads", str(threads)]
+    click.echo(f"serving on http://{host}:{port}", err=True)
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn_conf", *options, "api.wsgi:build()"]
+    # The server takes this process's place, so that signals reach it directly.
+    os.execv(sys.executable, command)  # noqa: S606
+
+
+@click.group()
+def keys() -> None:
+    """API keys: create, list, revoke."""
+
+
+@keys.command()
+@click.option("--name", required=True, help="Who uses it.")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(["read", "write", "admin"]), required=True)
+def create(name: str, scopes: tuple[str, ...]) -> None:
+    """Make a key. It is shown once: only its hash is kept."""
+    from models.store.keys import create_key
+
+    key, text = create_key(_store(Settings.from_environment(os.environ)), name, scopes, now())
+    click.echo(f"key {key.key_id} for {key.name} ({', '.join(key.scopes)}); keep it, it is not shown again:", err=True)
+    click.echo(text)
+
+
+@keys.command("list")
+def list_() -> None:
+    """Every key, without its secret."""
+    from models.store.engine import reading
+    from models.store.keys import list_keys
+
+    table = Table("key", "name", "scopes", "created", "last used", "revoked", box=None)
+    with reading(_store(Settings.from_environment(os.environ))) as conn:
+        for key in list_keys(conn):
+            times = (isoformat(at) if at else "" for at in (key.created_at, key.last_used_at, key.revoked_at))
+            table.add_row(key.key_id, Text(key.name), ", ".join(key.scopes), *times)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@keys.command()
+@click.argument("key_id")
+def revoke(key_id: str) -> None:
+    """End a key at once."""
+    from models.store.keys import revoke_key
+
+    revoke_key(_store(Settings.from_environment(os.environ)), key_id, now())
+    click.echo(f"key {key_id} is revoked")

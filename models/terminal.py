@@ -1,0 +1,61 @@
+"""What every command shares: how times are written on the command line, and how progress is shown."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from models.clock import parse_instant
+from models.errors import EbbtideError
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+class Moment(click.ParamType[datetime]):
+    """An instant: ISO 8601 with an offset, or a date (its midnight, UTC)."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it, or say how to write it."""
+        try:
+            return value if isinstance(value, datetime) else parse_instant(value)
+        except (ValueError, EbbtideError) as error:
+            self.fail(f"{error} Write 2026-03-02 or 2026-03-02T08:00:00Z.", param, ctx)
+
+
+class Span(click.ParamType[timedelta]):
+    """A length of time: 24h, 90m or 2d."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read it, or say how to write it."""
+        if isinstance(value, timedelta):
+            return value
+        number, unit = value[:-1], value[-1:]
+        if unit not in _UNITS or not number.isdigit():
+            self.fail(f"{value!r} is no length of time; write 90m, 24h or 2d.", param, ctx)
+        return timedelta(**{_UNITS[unit]: int(number)})
+
+
+@contextmanager
+def telling(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """A function that shows what is being done: on a terminal; silent in a pipe."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("starting") as status:
+        yield lambda what: status.update(what)
+
+
+def bar() -> Progress:
+    """A progress bar of things done out of all: on a terminal; silent in a pipe."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
