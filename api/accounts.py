@@ -3,21 +3,20 @@
 from dataclasses import asdict
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from api import schemas
 from api.auth import needs
 from api.batches import MOST_ITEMS, STATUSES, field_errors, post_batch, write
 from api.bodies import answer, invalid, json_body
-from api.contract import operation
+from api.contract import Resource, operation
 from api.errors import FieldError
 from api.service import the_service
 from models.accounts import ACCOUNTS
 
-blueprint = Blueprint("accounts", __name__, description="Accounts")
+resource = Resource("accounts", "Accounts")
 
 
-@blueprint.route("/v1/accounts/<ident:account_id>", methods=["PUT"])
+@resource.route("/v1/accounts/<ident:account_id>", methods=["PUT"])
 @needs("write")
 @operation(
     gives={200: (schemas.AccountAnswer, "Known before"), 201: (schemas.AccountAnswer, "New")},
@@ -44,7 +43,7 @@ def put_account(account_id: str) -> Response:
     )
 
 
-@blueprint.route("/v1/accounts", methods=["POST"])
+@resource.route("/v1/accounts", methods=["POST"])
 @needs("write")
 @operation(
     gives={

@@ -45,10 +45,9 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = now) -> Flask
     errors.install(app)
     logs.install(app, metrics)
     api = contract.install(app)
-    assert api.spec is not None
     api.spec.components.schema("Problem", schema=schemas.Problem)
-    for resource in RESOURCES:
-        api.register_blueprint(resource.blueprint)
+    for module in RESOURCES:
+        api.register_blueprint(module.resource)
     return app
 
 

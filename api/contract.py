@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import marshmallow as ma
 from flask import Flask
-from flask_smorest import Api
+from flask_smorest import Api, Blueprint  # type: ignore[import-untyped]
 from werkzeug.routing import BaseConverter, Map, ValidationError
 
 from api.bodies import JSON
@@ -80,6 +80,18 @@ def _problem(status: int) -> dict[str, Any]:
     }
 
 
+class Resource(Blueprint):  # type: ignore[misc]
+    """The routes of one resource."""
+
+    def __init__(self, name: str, description: str) -> None:
+        super().__init__(name, __name__, description=description)
+
+    def route(self, rule: str, **options: Any) -> Callable[[_View], _View]:
+        """Answer requests to this address with the decorated view."""
+        decorate: Callable[[_View], _View] = super().route(rule, **options)
+        return decorate
+
+
 class Ident(BaseConverter):
     """An account id within an address: any text of 1-128 characters, slashes included."""
 
@@ -93,8 +105,8 @@ class Ident(BaseConverter):
         return value
 
 
-def install(app: Flask) -> Api:
-    """Give the application its converter and an empty OpenAPI document."""
+def install(app: Flask) -> Any:
+    """Give the application its converter and an empty OpenAPI document; gives the document's builder."""
     app.url_map.converters["ident"] = Ident
     app.url_map.merge_slashes = False
     app.config.update(
@@ -107,7 +119,6 @@ def install(app: Flask) -> Api:
     )
     api = _Quiet(app)
     spec = api.spec
-    assert spec is not None
     spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     spec.components.security_scheme("header", {"type": "apiKey", "in": "header", "name": "X-API-Key"})
     return api

@@ -27,7 +27,7 @@ def neutral(value: object) -> object:
 def csv_line(row: Mapping[str, Any], rank: str) -> str:
     """One entry of a list."""
     told = json.loads(row["reasons"] or "[]")
-    cells = row | {"rank": row[rank], "reasons": " | ".join(reason["sentence"] for reason in told)}
+    cells = {**row, "rank": row[rank], "reasons": " | ".join(reason["sentence"] for reason in told)}
     return _line([neutral(cells[name]) for name in COLUMNS])
 
 

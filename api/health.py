@@ -3,12 +3,11 @@
 from typing import Any
 
 from flask import Response, request
-from flask_smorest import Blueprint
 
 from api import payloads, schemas
 from api.auth import needs
 from api.bodies import answer
-from api.contract import operation
+from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.service import Service, the_service
 from models.clock import isoformat
@@ -19,12 +18,12 @@ from models.scoring import FRESH_DAYS
 from models.store.access import NotScoredBecause
 from models.store.scores import StoredScore
 
-blueprint = Blueprint("health", __name__, description="Health of one account")
+resource = Resource("health", "Health of one account")
 
 TARGETS: tuple[Target, ...] = ("churn", "silent")
 
 
-@blueprint.route("/v1/accounts/<ident:account_id>/health")
+@resource.route("/v1/accounts/<ident:account_id>/health")
 @needs("read")
 @operation(
     gives={200: (schemas.Health, "The account's latest score with all its reasons")},

@@ -1,19 +1,18 @@
 """Interactions in: contacts, in batches."""
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from api import schemas
 from api.auth import needs
 from api.batches import MOST_ITEMS, post_batch
-from api.contract import operation
+from api.contract import Resource, operation
 from api.service import the_service
 from models.interactions import INTERACTIONS
 
-blueprint = Blueprint("interactions", __name__, description="Interactions")
+resource = Resource("interactions", "Interactions")
 
 
-@blueprint.route("/v1/interactions", methods=["POST"])
+@resource.route("/v1/interactions", methods=["POST"])
 @needs("write")
 @operation(
     gives={

@@ -3,20 +3,19 @@
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from api import schemas
 from api.auth import needs
 from api.bodies import answer
-from api.contract import operation
+from api.contract import Resource, operation
 from api.service import the_service
 from api.serving import Served
 from models.features import FEATURES
 
-blueprint = Blueprint("model", __name__, description="The model in service")
+resource = Resource("model", "The model in service")
 
 
-@blueprint.route("/v1/model")
+@resource.route("/v1/model")
 @needs("read")
 @operation(gives={200: (schemas.Model, "The model that scores at this moment")}, scope="read")
 def get_model() -> Response:

@@ -1,27 +1,26 @@
 """What machines ask: is it up, can it serve, what did it count."""
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from api import schemas
 from api.bodies import answer
-from api.contract import operation
+from api.contract import Resource, operation
 from api.errors import Problem
 from api.metrics import CONTENT_TYPE
 from api.service import the_service
 from models.errors import EbbtideError
 
-blueprint = Blueprint("operations", __name__, description="Operations")
+resource = Resource("operations", "Operations")
 
 
-@blueprint.route("/healthz")
+@resource.route("/healthz")
 @operation(gives={200: (schemas.Up, "The process answers")})
 def healthz() -> Response:
     """Whether the process is up; nothing else is looked at."""
     return answer({"status": "up"})
 
 
-@blueprint.route("/readyz")
+@resource.route("/readyz")
 @operation(gives={200: (schemas.Ready, "The service can serve")}, refuses=(503,))
 def readyz() -> Response:
     """Whether the database can be reached, has this version's tables, and a model is in service."""
@@ -34,7 +33,7 @@ def readyz() -> Response:
     return answer({"status": "ready", "model_id": served.model.model_id})
 
 
-@blueprint.route("/metrics")
+@resource.route("/metrics")
 @operation(gives={200: (None, "Counters in the Prometheus text format")}, also={CONTENT_TYPE: {"type": "string"}})
 def metrics() -> Response:
     """Counters of all processes of the service."""

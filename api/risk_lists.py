@@ -14,12 +14,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response, request
-from flask_smorest import Blueprint
 
 from api import schemas
 from api.auth import needs
 from api.bodies import JSON
-from api.contract import operation
+from api.contract import Resource, operation
 from api.csv_lines import CSV, HEADER, csv_line
 from api.errors import FieldError, Problem
 from api.payloads import loss, trend
@@ -31,7 +30,7 @@ from models.lists import KIND
 from models.store.access import Store
 from models.store.lists import Filters, RiskList
 
-blueprint = Blueprint("risk-lists", __name__, description="Risk lists")
+resource = Resource("risk-lists", "Risk lists")
 
 LIMIT, MOST = 50, 500
 #: Entries read at a time where the whole list is sent.
@@ -68,7 +67,7 @@ class Position:
     after: int
 
 
-@blueprint.route("/v1/risk-lists/silent")
+@resource.route("/v1/risk-lists/silent")
 @needs("read")
 @operation(
     gives={200: (schemas.ListPage, "A page of the list, or as text/csv all that is left of it")},

@@ -43,7 +43,7 @@ def _field(column: Column, *, optional_key: bool = False) -> fields.Field[Any]:
 def row_schema(table: Table, name: str, *optional: str) -> type[ma.Schema]:
     """A row of a contract table; the columns in `optional` may be left out although the table needs them."""
     declared = {column.name: _field(column, optional_key=column.name in optional) for column in table.columns}
-    schema: type[ma.Schema] = ma.Schema.from_dict(declared, name=name)  # type: ignore[arg-type]
+    schema: type[ma.Schema] = ma.Schema.from_dict(declared, name=name)
     return schema
 
 
@@ -82,7 +82,7 @@ class Problem(ma.Schema):
 def batch_of(row: type[ma.Schema], most: int, name: str) -> type[ma.Schema]:
     """A body of up to `most` rows."""
     items = fields.List(fields.Nested(row), required=True, validate=validate.Length(1, most))
-    schema: type[ma.Schema] = ma.Schema.from_dict({"items": items}, name=name)  # type: ignore[dict-item]
+    schema: type[ma.Schema] = ma.Schema.from_dict({"items": items}, name=name)
     return schema
 
 
@@ -204,7 +204,7 @@ class Trend(ma.Schema):
 
 _COMPONENTS: type[ma.Schema] = ma.Schema.from_dict(
     {name: fields.Float(required=True) for name in COMPONENTS},
-    name="Components",  # type: ignore[misc]
+    name="Components",
 )
 
 
@@ -369,7 +369,7 @@ class FeatureLine(ma.Schema):
 
 
 _TERMS: type[ma.Schema] = ma.Schema.from_dict(
-    {target: fields.List(fields.String(), required=True) for target in ("churn", "silent")},  # type: ignore[misc]
+    {target: fields.List(fields.String(), required=True) for target in ("churn", "silent")},
     name="Terms",
 )
 

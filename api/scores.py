@@ -7,12 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from api import histories, payloads, schemas
 from api.auth import needs
 from api.bodies import answer, escape, instant, items_of, json_body
-from api.contract import operation
+from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.health import CODES, target_in
 from api.items import Item, Wanted
@@ -24,7 +23,7 @@ from models.rows import columns_of, score_rows
 from models.scorecard import Scorecard
 from models.store.access import NotScoredBecause
 
-blueprint = Blueprint("scores", __name__, description="Scores on demand")
+resource = Resource("scores", "Scores on demand")
 
 MOST_ITEMS = 1_000
 REASONS = ("top", "all", "none")
@@ -37,7 +36,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 _TEXTS = frozenset(FEATURES.texts)
 
 
-@blueprint.route("/v1/scores", methods=["POST"])
+@resource.route("/v1/scores", methods=["POST"])
 @needs("read")
 @operation(
     gives={200: (schemas.ScoreAnswer, "Every item was scored"), 207: (schemas.ScoreAnswer, "Some items were rejected")},

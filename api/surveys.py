@@ -1,19 +1,18 @@
 """Surveys in: survey invitations and answers, in batches."""
 
 from flask import Response
-from flask_smorest import Blueprint
 
 from api import schemas
 from api.auth import needs
 from api.batches import MOST_ITEMS, post_batch
-from api.contract import operation
+from api.contract import Resource, operation
 from api.service import the_service
 from models.surveys import SURVEYS
 
-blueprint = Blueprint("surveys", __name__, description="Surveys")
+resource = Resource("surveys", "Surveys")
 
 
-@blueprint.route("/v1/surveys", methods=["POST"])
+@resource.route("/v1/surveys", methods=["POST"])
 @needs("write")
 @operation(
     gives={

@@ -11,13 +11,14 @@ from string import Formatter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from models import health
 from models.features import FEATURES
 from models.model import COMPONENT_OF, ChurnModel
 from models.scorecard import Columns
 
-Floats = health.Floats
+Floats = npt.NDArray[np.float64]
 Row = Mapping[str, Any]
 
 #: Half-width of an 80 % interval in standard errors, as in `models.scoring`.
@@ -37,7 +38,7 @@ class RowScores:
     health: Floats
     health_unclipped: Floats
     components: Mapping[str, Floats]
-    bands: health.Texts
+    bands: npt.NDArray[np.object_]
     contributions: Floats
     p_churn_low: Floats
     p_churn_high: Floats
@@ -92,7 +93,7 @@ def quoted() -> tuple[str, ...]:
         field
         for feature in FEATURES
         for _, field, _, _ in Formatter().parse(feature.sentence)
-        if field and field not in FEATURES and field != "renewal"
+        if field and field not in FEATURES.names and field != "renewal"
     )
     return tuple(dict.fromkeys(fields))
 
