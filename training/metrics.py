@@ -20,7 +20,7 @@ from models.errors import ContractError
 from training.sample import BINS, METRICS, NAMES, TOP_SHARE, Sample, Vector, hanley_mcneil, mass_bins, measure
 
 #: What a comparison of two models reports.
-COMPARED = ("auc", "pr_auc", "brier", "log_loss", "top_decile_lift", "precision_at_k", "revenue_captured")
+COMPARED = ("auc", "pr_auc", "brier", "log_loss", "top_decile_lift")
 #: What is reported of a part of the customers.
 OF_A_PART = ("auc", "pr_auc", "observed_expected", "calibration_slope", "top_decile_lift", "precision_at_k")
 #: What is reported of each segment.
@@ -51,19 +51,17 @@ class Resampled:
     @classmethod
     def of(cls, sample: Sample, names: Sequence[str], resamples: int, seed: int) -> "Resampled":
         """The same number of accounts and the same seed give the same draws."""
-        draws = [measure(sample, w, names) for w in _draws(sample, resamples, seed)]
-        value = measure(sample, None, names)
-        return cls(value, {name: np.array([draw[name] for draw in draws]) for name in value})
+        drawn = [name for name in names if name != "ece"]
+        draws = [measure(sample, w, drawn) for w in _draws(sample, resamples, seed)]
+        return cls(measure(sample, None, names), {name: np.array([draw[name] for draw in draws]) for name in drawn})
 
     def estimates(self) -> dict[str, Estimate]:
         """Every metric with its interval.
 
         ece has none: a resample is always less smooth than the sample, so the interval would miss the value.
         """
-        return {
-            name: Estimate(value, *(_interval(self.drawn[name]) if name != "ece" else (np.nan, np.nan)))
-            for name, value in self.value.items()
-        }
+        nothing = np.empty(0)
+        return {name: Estimate(value, *_interval(self.drawn.get(name, nothing))) for name, value in self.value.items()}
 
     def over(self, other: "Resampled") -> dict[str, Estimate]:
         """How much better this is than the other on the same draws; positive is better."""
@@ -93,7 +91,7 @@ def paired(
     """
     if not (np.array_equal(model.account, other.account) and np.array_equal(model.y, other.y)):
         raise ContractError("Two models can only be compared on the same rows.")
-    directed = {metric.name for metric in METRICS if metric.better in ("higher", "lower")}
+    directed = {metric.name for metric in METRICS if metric.better in ("higher", "lower")} - {"ece"}
     if not set(names) <= directed:
         raise ContractError("Only metrics that should be high or low can be gained.")
     one, two = (Resampled.of(sample, names, resamples, seed) for sample in (model, other))

@@ -109,12 +109,17 @@ class Sample:
         return int(self.account.max()) + 1 if len(self.account) else 0
 
     @cached_property
+    def lost(self) -> Vector:
+        """The revenue of those who left; unknown counts nothing."""
+        return self.y * np.nan_to_num(self.mrr)
+
+    @cached_property
     def by_p(self) -> "Ranking":
-        return Ranking.of(self.p)
+        return Ranking.of(self.p, self.y)
 
     @cached_property
     def by_loss(self) -> "Ranking":
-        return Ranking.of(self.p * np.nan_to_num(self.mrr))
+        return Ranking.of(self.p * np.nan_to_num(self.mrr), self.lost)
 
     @cached_property
     def log_odds(self) -> Vector:
@@ -141,9 +146,30 @@ class Sample:
         return -np.log(np.where(self.y == 1, clipped, 1 - clipped))
 
     @cached_property
-    def by_moment(self) -> Codes:
-        """Rows as the lists of each moment show them: by moment, then falling p, then account id."""
-        return np.lexsort((-self.p, self.moment))
+    def lists(self) -> "Lists":
+        return Lists.of(self)
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The ranked list of each moment, one after the other: by falling p, then account id.
+
+    order: row positions; begins: where each list begins, and the end of the last; exits: places in `order` of
+    those who left; exit_list: the list each of them is on.
+    """
+
+    order: Codes
+    begins: Codes
+    exits: Codes
+    exit_list: Codes
+
+    @classmethod
+    def of(cls, sample: Sample) -> "Lists":
+        order = np.lexsort((-sample.p, sample.moment))
+        moment = sample.moment[order]
+        begins = np.concatenate([[0], np.flatnonzero(np.diff(moment)) + 1, [len(order)]]).astype(np.intp)
+        exits = np.flatnonzero(sample.y[order])
+        return cls(order, begins, exits, np.searchsorted(begins, exits, side="right") - 1)
 
 
 def _codes(values: pl.Series) -> Codes:
@@ -152,22 +178,40 @@ def _codes(values: pl.Series) -> Codes:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Rows from the highest score down: their `order`, and where in it each run of equal scores begins."""
+    """Rows from the highest score down, and the few of them that gain something (exits, or what they cost).
+
+    order: row positions; begins: where in it each run of equal scores begins; rows: the rows that gain;
+    runs: the runs they are in, ascending; place: the position in `runs` of each of them.
+    """
 
     order: Codes
     begins: Codes
+    rows: Codes
+    runs: Codes
+    place: Codes
 
     @classmethod
-    def of(cls, score: Vector) -> "Ranking":
+    def of(cls, score: Vector, gain: Vector) -> "Ranking":
         order = np.argsort(-score, kind="stable")
         changes = np.flatnonzero(np.diff(score[order])) + 1
-        return cls(order, np.concatenate([[0], changes]).astype(np.intp))
+        run = np.empty(len(score), dtype=np.intp)
+        run[order] = np.searchsorted(changes, np.arange(len(score)), side="right")
+        rows = np.flatnonzero(gain)
+        runs, place = np.unique(run[rows], return_inverse=True)
+        return cls(order, np.concatenate([[0], changes]).astype(np.intp), rows, runs, place)
 
     def sums(self, values: Vector) -> Vector:
         """The total of `values` in each run of equal scores."""
         if len(self.begins) == len(self.order):
             return values[self.order]
         return np.asarray(np.add.reduceat(values[self.order], self.begins), dtype=np.float64)
+
+    def steps(self, w: Vector, gain: Vector) -> tuple[Vector, Vector, Vector, float]:
+        """At each run in `runs`: its gain, its weight and the weight ranked above it; and the weight of all."""
+        reached = np.cumsum(self.sums(w))
+        above = np.where(self.runs > 0, reached[self.runs - 1], 0.0)
+        gained = np.bincount(self.place, weights=(w * gain)[self.rows], minlength=len(self.runs))
+        return gained.astype(np.float64), reached[self.runs] - above, above, float(reached[-1])
 
 
 def measure(sample: Sample, weights: Vector | None = None, names: Sequence[str] = NAMES) -> dict[str, float]:
@@ -192,13 +236,20 @@ def _dot(a: Vector, b: Vector) -> float:
 
 
 def _ranks(sample: Sample, w: Vector) -> tuple[float, ...]:
-    """auc, pr_auc: with equal scores as one step."""
-    left, stayed = sample.by_p.sums(w * sample.y), sample.by_p.sums(w * (1 - sample.y))
-    ranked_below = stayed.sum() - np.cumsum(stayed)
-    auc = np.sum(left * (ranked_below + stayed / 2)) / (left.sum() * stayed.sum())
-    found, seen = np.cumsum(left), np.cumsum(left + stayed)
-    precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
-    return float(auc), float(np.sum(left * precision) / left.sum())
+    """auc, pr_auc, top_decile_lift: with equal scores as one step."""
+    left, mass, above, total = sample.by_p.steps(w, sample.y)
+    exits, found = left.sum(), np.cumsum(left)
+    stayed_below = (total - above - mass) - (exits - found)
+    auc = np.sum(left * (stayed_below + (mass - left) / 2)) / (exits * (total - exits))
+    precision = np.divide(found, above + mass, out=np.zeros_like(found), where=above + mass > 0)
+    lift = _first(left, mass, TOP_SHARE * total - above) / exits / TOP_SHARE
+    return float(auc), float(np.sum(left * precision) / exits), float(lift)
+
+
+def _first(gained: Vector, mass: Vector, room: Vector) -> np.float64:
+    """The gain within the room left for each run; of a run at the edge its part."""
+    part = np.divide(np.clip(room, 0, mass), mass, out=np.zeros_like(mass), where=mass > 0)
+    return np.float64(np.sum(gained * part))
 
 
 def _errors(sample: Sample, w: Vector) -> tuple[float, ...]:
@@ -237,7 +288,7 @@ def _line(z: Vector, y: Vector, w: Vector, start: tuple[float, float] | None = N
         # Far from the answer a whole step may overshoot without end.
         shorter = min(1.0, 2.0 / max(abs(step_a), abs(step_b), 1e-300))
         a, b = float(a + shorter * step_a), float(b + shorter * step_b)
-        if max(abs(step_a), abs(step_b)) < 1e-8:
+        if max(abs(step_a), abs(step_b)) < 1e-5:  # the next step would be its square
             return a, b
     return np.nan, np.nan
 
@@ -259,44 +310,30 @@ def _ece(sample: Sample, w: Vector) -> tuple[float, ...]:
     return (float(np.abs(left - expected).sum() / w.sum()),)
 
 
-def _first(ranking: Ranking, values: Vector, w: Vector, share: float) -> float:
-    """The total of `values` among the `share` of the weight ranked highest; of a run at the edge its part."""
-    mass, gain = ranking.sums(w), ranking.sums(values * w)
-    room = np.clip(share * mass.sum() - (np.cumsum(mass) - mass), 0, mass)
-    return float(np.sum(gain * np.divide(room, mass, out=np.zeros_like(mass), where=mass > 0)))
-
-
-def _lift(sample: Sample, w: Vector, share: float = TOP_SHARE) -> tuple[float, ...]:
-    return (_first(sample.by_p, sample.y, w, share) / share / np.float64(_dot(w, sample.y)),)
-
-
-def _revenue(sample: Sample, w: Vector, share: float = TOP_SHARE) -> tuple[float, ...]:
+def _revenue(sample: Sample, w: Vector) -> tuple[float, ...]:
     """Rows of unknown mrr take no part, neither in the ranking nor in the loss."""
-    known = w * ~np.isnan(sample.mrr)
-    lost = sample.y * np.nan_to_num(sample.mrr)
-    return (_first(sample.by_loss, lost, known, share) / np.float64(_dot(known, lost)),)
+    lost, mass, above, total = sample.by_loss.steps(w * ~np.isnan(sample.mrr), sample.lost)
+    return (float(_first(lost, mass, TOP_SHARE * total - above) / lost.sum()),)
 
 
 def _precision(sample: Sample, w: Vector) -> tuple[float, ...]:
     """The first k of each moment's list; a moment with fewer rows is a shorter list."""
-    order = sample.by_moment
-    weight, moment = w[order], sample.moment[order]
-    before = np.cumsum(weight) - weight
-    offered = np.bincount(moment, weights=weight)
-    begin = np.concatenate([[0.0], np.cumsum(offered)[:-1]])
-    taken = np.clip(sample.k - (before - begin[moment]), 0, weight)
-    found = np.bincount(moment, weights=taken * sample.y[order])
-    length = np.minimum(offered, sample.k)
+    lists = sample.lists
+    reached = np.concatenate([[0.0], np.cumsum(w[lists.order])])
+    begin = reached[lists.begins[:-1]]
+    length = np.minimum(reached[lists.begins[1:]] - begin, sample.k)
+    above = reached[lists.exits] - begin[lists.exit_list]
+    taken = np.clip(sample.k - above, 0, w[lists.order[lists.exits]])
+    found = np.bincount(lists.exit_list, weights=taken, minlength=len(length))
     listed = length > 0
     return (float(np.mean(found[listed] / length[listed])) if listed.any() else np.nan,)
 
 
 _FUNCTIONS: tuple[tuple[tuple[str, ...], Callable[[Sample, Vector], tuple[float, ...]]], ...] = (
-    (("auc", "pr_auc"), _ranks),
+    (("auc", "pr_auc", "top_decile_lift"), _ranks),
     (("brier", "brier_skill", "log_loss", "observed_expected"), _errors),
     (("calibration_intercept", "calibration_slope"), _refit),
     (("ece",), _ece),
-    (("top_decile_lift",), _lift),
     (("precision_at_k",), _precision),
     (("revenue_captured",), _revenue),
 )

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 
 from models.errors import ContractError
 from training.metrics import COMPARED, estimate, evaluate, lead_time, paired, reliability
-from training.sample import METRICS, NAMES, Sample, _lift, _revenue, hanley_mcneil, measure
+from training.sample import METRICS, NAMES, Sample, hanley_mcneil, measure
 
 T = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -31,7 +31,6 @@ def sample(y, p, mrr=None, account=None, moment=None, k=20):
 
 
 FOUR = sample([1, 0, 1, 0], [0.8, 0.6, 0.4, 0.2], [100, 400, 100, 100], k=2)
-ONE = np.ones(4)
 
 
 class TestTheExample:
@@ -50,9 +49,11 @@ class TestTheExample:
     def test_measured(self, name, value):
         assert measure(FOUR)[name] == pytest.approx(value, abs=1e-12)
 
-    def test_the_top_half(self):
-        assert _lift(FOUR, ONE, 0.5) == (pytest.approx(1.0),)
-        assert _revenue(FOUR, ONE, 0.5) == (pytest.approx(0.5),)
+    def test_the_top_half(self, monkeypatch):
+        monkeypatch.setattr("training.sample.TOP_SHARE", 0.5)
+        found = measure(FOUR)
+        assert found["top_decile_lift"] == pytest.approx(1.0)
+        assert found["revenue_captured"] == pytest.approx(0.5)
 
     def test_every_metric_has_a_name_and_a_direction(self):
         assert tuple(measure(FOUR)) == NAMES == tuple(metric.name for metric in METRICS)
