@@ -62,7 +62,7 @@ def import_(
     again changes nothing.
     """
     from models.imports.run import run
-        from models.store.import_runs import finish_import, start_import
+    from models.store.import_runs import finish_import, start_import
     from models.store.portfolio import described
     from models.store.upsert import Sink
 
@@ -75,7 +75,8 @@ def import_(
             tasks: dict[str, Any] = {}
 
             def tell(table: str, rows: int) -> None:
-                tasks.setdefault(table, shown.add_task(table, total=None))
+                if table not in tasks:
+                    tasks[table] = shown.add_task(table, total=None)
                 shown.update(tasks[table], completed=rows)
 
             summary = run(

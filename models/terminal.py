@@ -51,7 +51,7 @@ def telling(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
         yield lambda _: None
         return
     with console.status("starting") as status:
-        yield lambda what: status.update(what)
+        yield status.update
 
 
 def bar() -> Progress:
