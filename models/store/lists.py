@@ -86,6 +86,7 @@ def publish_list(
         for part in numbered.iter_slices(BATCH_ROWS):
             with writing(engine) as conn:
                 bulk.append(conn, risk_list_entries, part)
+        _tell_planner(engine)
         _make_current(engine, kind, list_id, ranked.height)
         _retire(engine, kind, keep)
         _sweep(engine, kind)
@@ -188,6 +189,16 @@ def _begin_list(engine: Engine, row: Mapping[str, Any]) -> int:
     with writing(engine) as conn:
         insert = risk_lists.insert().values(**row, status="building").returning(risk_lists.c.list_id)
         return int(conn.execute(insert).scalar_one())
+
+
+def _tell_planner(engine: Engine) -> None:
+    """PostgreSQL takes a list_id it has never counted for one of few rows, and would sort the list for each page.
+
+    SQLite chooses by the shape of the query alone.
+    """
+    if engine.dialect.name == "postgresql":
+        with writing(engine) as conn:
+            conn.execute(sa.text("ANALYZE risk_list_entries"))
 
 
 def _make_current(engine: Engine, kind: str, list_id: int, declared: int) -> None:
