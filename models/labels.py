@@ -26,6 +26,7 @@ contact in the window either: sub-type *dormant*.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 
@@ -150,8 +151,8 @@ def _decided(history: History, cutoff: datetime, params: LabelParams) -> tuple[p
 
 def only(history: History, *names: str) -> History:
     """The history with these tables and no others."""
-    frames = {n: history.frame(n) if n in names else table.empty() for n, table in TABLES.items()}
-    return History(**frames, delay=history.delay, observed_from=history.observed_from)
+    frames: dict[str, Any] = {name: table.empty() for name, table in TABLES.items() if name not in names}
+    return replace(history, **frames)
 
 
 def _decisions(terms: History, cutoff: datetime, params: LabelParams) -> pl.DataFrame:

@@ -15,7 +15,7 @@ says it was written afterwards.
 import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -316,7 +316,7 @@ def recomputed(
     compared = 0
     for t, rows in _sampled(matrix, sample, seed):
         past = history.known_at(t)
-        findings += _later_than(past, t)
+        findings += later_than(past, t)
         again = recompute(_cut(past, t), rows.select("account_id", "as_of"))
         order = rows.select("account_id").join(again, on="account_id", how="left", maintain_order="left")
         differing = [name for name in names if not _identical(rows[name], order[name])]
@@ -338,16 +338,14 @@ def _sampled(matrix: pl.DataFrame, sample: int, seed: int) -> Iterator[tuple[dat
 
 def _cut(past: History, t: datetime) -> History:
     """The history without any row that began at `t` or later, or was recorded later: cut again, by plain filters."""
-    frames = {
-        name: past.frame(name).filter(
-            (happened_at(table) < t).fill_null(value=True) & (pl.col("recorded_at") <= t).fill_null(value=True)
-        )
-        for name, table in TABLES.items()
-    }
-    return History(**frames, delay=past.delay, observed_from=past.observed_from)
+    frames: dict[str, Any] = {}
+    for name, table in TABLES.items():
+        before = (happened_at(table) < t).fill_null(value=True) & (pl.col("recorded_at") <= t).fill_null(value=True)
+        frames[name] = past.frame(name).filter(before)
+    return replace(past, **frames)
 
 
-def _later_than(past: History, t: datetime) -> list[Finding]:
+def later_than(past: History, t: datetime) -> list[Finding]:
     """Times in what is said to be the past of `t` that are not."""
     late = {
         f"{name}.{column}": count

@@ -1,0 +1,326 @@
+"""The leakage arithmetic finds what was planted, each with its number and a way out, and nothing where nothing is."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.errors import LeakageError
+from models.features import FEATURES, compute
+from models.history import History
+from models.labels import LabelParams, label
+from training.folds import forward_folds
+from training.leakage import (
+    check,
+    fold_findings,
+    label_findings,
+    later_than,
+    name_findings,
+    recomputed,
+    single_aucs,
+)
+
+FIRST = datetime(2025, 1, 6, tzinfo=UTC)
+CUTOFF = FIRST + timedelta(days=28 * 14 + 134)
+DAY = timedelta(days=1)
+ACCOUNTS = 48
+
+
+def a_history():
+    """48 accounts with a contact every ten days or so; every third one leaves at some time."""
+    generator = np.random.default_rng(7)
+    names = [f"a{k:02}" for k in range(ACCOUNTS)]
+    leaves = [FIRST + float(generator.uniform(60, 480)) * DAY if k % 3 == 0 else None for k in range(ACCOUNTS)]
+    contacts = [
+        {
+            "account_id": name,
+            "opened_at": opened,
+            "resolved_at": opened + float(generator.exponential(3)) * DAY,
+            "outcome": "resolved",
+            "kind": str(generator.choice(["question", "problem", "complaint"], p=[0.5, 0.45, 0.05])),
+        }
+        for name in names
+        for opened in (FIRST + float(d) * DAY for d in generator.uniform(-300, 520, 80))
+    ]
+    accounts = pl.DataFrame(
+        {
+            "account_id": names,
+            "started_at": [FIRST - 400 * DAY] * ACCOUNTS,
+            "notice_at": leaves,
+            "parent_id": ["a01" if k in (2, 3) else None for k in range(ACCOUNTS)],
+            "mrr": generator.uniform(100, 900, ACCOUNTS),
+        }
+    )
+    interactions = pl.DataFrame([row | {"interaction_id": str(k)} for k, row in enumerate(contacts)])
+    return History.from_frames({"accounts": accounts, "interactions": interactions}).known_at(CUTOFF)
+
+
+@pytest.fixture(scope="module")
+def past():
+    return a_history()
+
+
+@pytest.fixture(scope="module")
+def matrix(past):
+    moments = [FIRST + timedelta(days=28 * k) for k in range(15)]
+    pairs = past.accounts.select("account_id").join(
+        pl.DataFrame({"as_of": moments}).cast(pl.Datetime("us", "UTC")), how="cross"
+    )
+    labels = label(past, pairs, CUTOFF)
+    usable = labels["y_churn"].is_not_null()
+    features = compute(past, pairs.filter(usable))
+    return features.hstack(labels.filter(usable).drop("account_id", "as_of"))
+
+
+@pytest.fixture(scope="module")
+def folds(past, matrix):
+    return forward_folds(matrix, past.accounts, groups=3)
+
+
+def run(past, matrix, folds, **options):
+    return check(past, matrix, folds, **({"recompute": compute, "sample": 24} | options))
+
+
+class TestAnHonestMatrix:
+    def test_passes_and_says_what_was_checked(self, past, matrix, folds):
+        checked = run(past, matrix, folds)
+        assert checked["folds"] == len(folds) == 12
+        assert checked["purge_days"] == 104.0
+        assert checked["rows_recomputed"] == 24
+        assert checked["columns_compared"] == checked["columns_ranked_alone"] == len(FEATURES.names)
+        assert 0.5 <= checked["highest_single_auc"]["auc"] <= 0.9
+        assert checked["not_checked"] == {"y_silent": "8 accounts left; 10 are needed to rank by single columns."}
+
+
+def broken(folds, **changes):
+    """The same folds with the first one changed."""
+    return replace(folds, folds=(replace(folds.folds[0], **changes), *folds.folds[1:]))
+
+
+class TestFolds:
+    def findings(self, past, matrix, folds, params=LabelParams()):  # noqa: B008
+        return [found.what for found in fold_findings(matrix, folds, past.accounts, params)]
+
+    def test_honest_ones_pass(self, past, matrix, folds):
+        assert self.findings(past, matrix, folds) == []
+
+    def test_a_label_that_reaches_into_the_test(self, past, matrix, folds):
+        # Learnt up to 2025-03-03; with H = 120 its labels reach to 2025-07-15; tested from 2025-06-23: 22 days.
+        assert folds.folds[0].train_to == FIRST + timedelta(days=56)
+        assert folds.folds[0].test_from == FIRST + timedelta(days=168)
+        found = self.findings(past, matrix, folds, LabelParams(horizon_days=120))
+        assert len(found) == len(folds)
+        assert found[0] == (
+            "Fold (block 0, group 0) learns from 2025-03-03, whose labels reach 22.0 days into its test."
+        )
+
+    def test_the_test_moments_are_read_from_the_rows_not_from_the_fold(self, past, matrix, folds):
+        lied = broken(folds, test_from=CUTOFF, train=folds.folds[-3].train)
+        assert "days into its test" in self.findings(past, matrix, lied)[0]
+
+    def test_an_account_on_both_sides(self, past, matrix, folds):
+        first = folds.folds[0]
+        same = np.flatnonzero((matrix["account_id"] == matrix["account_id"][int(first.test[0])]).to_numpy())
+        found = self.findings(past, matrix, broken(folds, train=np.append(first.train, same[0])))
+        name = matrix["account_id"][int(first.test[0])]
+        assert found == [f"Fold (block 0, group 0) learns from 1 accounts it is tested on, such as {name!r}."]
+
+    def test_a_family_on_both_sides(self, past, matrix, folds):
+        # a02 and a03 are children of a01. Whoever tests a02 must not learn from a03.
+        fold = next(f for f in folds if "a02" in matrix["account_id"][f.test].to_list())
+        child = np.flatnonzero((matrix["account_id"] == "a03").to_numpy())[0]
+        changed = replace(folds, folds=(replace(fold, train=np.append(fold.train, child)),))
+        assert self.findings(past, matrix, changed) == [
+            f"Fold (block 0, group {fold.group}) learns from 1 accounts it is tested on, such as 'a03'."
+        ]
+
+    def test_a_row_tested_twice(self, past, matrix, folds):
+        twice = replace(folds, folds=(*folds.folds, folds.folds[0]))
+        assert self.findings(past, matrix, twice) == [f"{len(folds.folds[0].test)} rows are tested more than once."]
+
+
+class TestLabels:
+    def test_honest_ones_pass(self, matrix):
+        assert label_findings(matrix, LabelParams()) == []
+
+    @pytest.mark.parametrize(
+        ("y", "days", "wrong"),
+        [
+            (1, 14, 1),
+            (1, 14.01, 0),
+            (1, 104, 0),
+            (1, 104.01, 1),
+            (1, None, 1),
+            (0, 104, 1),
+            (0, 104.01, 0),
+            (0, None, 0),
+        ],
+    )
+    def test_each_against_its_dates(self, y, days, wrong):
+        decided = None if days is None else FIRST + days * DAY
+        row = pl.DataFrame(
+            {"account_id": ["a"], "as_of": [FIRST], "y_churn": [y], "decided_at": [decided]},
+            schema_overrides={"decided_at": pl.Datetime("us", "UTC")},
+        )
+        assert len(label_findings(row, LabelParams())) == wrong
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "status",
+            "account_status",
+            "final_invoice",
+            "csm_notes",
+            "churn_survey",
+            "Cancel Reason",
+            "end_date",
+            "y",
+            "target",
+        ],
+    )
+    def test_written_afterwards(self, name):
+        assert name in name_findings([name])[0].what
+
+    @pytest.mark.parametrize(
+        "name", ["trend", "weekend_contacts", "spend", "seats", "days_to_renewal", "response_minutes"]
+    )
+    def test_innocent(self, name):
+        assert name_findings([name]) == []
+
+    def test_our_own_features_have_been_read(self):
+        assert name_findings(FEATURES.names) == []
+
+
+def ranked(y, **columns):
+    n = len(y)
+    frame = pl.DataFrame({"account_id": [f"a{k}" for k in range(n)], "y_churn": y, **columns})
+    return single_aucs(frame, list(columns))[0]
+
+
+class TestSingleColumns:
+    y = np.array([1] * 40 + [0] * 160)
+
+    def test_either_direction(self):
+        found = ranked(self.y, up=self.y.astype(float), down=-self.y.astype(float))
+        assert found == {"up": 1.0, "down": 1.0}
+
+    def test_by_hand(self):
+        # Twenty of forty exits above every stay, the others level with all: 1/2 + 1/2 * 1/2.
+        x = np.zeros(200)
+        x[:20] = 1.0
+        assert ranked(self.y, x=x)["x"] == pytest.approx(0.75)
+
+    def test_being_known_at_all_can_be_the_answer(self):
+        noise = np.random.default_rng(0).normal(size=200)
+        only_leavers = [v if y else None for v, y in zip(noise, self.y, strict=True)]
+        assert ranked(self.y, exit_interview=only_leavers)["exit_interview"] == 1.0
+
+    def test_a_telling_text(self):
+        text = ["closing" if y else "fine" for y in self.y]
+        assert ranked(self.y, state=text)["state"] == 1.0
+
+    def test_an_id_is_not_an_answer(self):
+        ids = [f"customer {k}" for k in range(200)]
+        assert ranked(self.y, customer=ids)["customer"] < 0.7
+
+    def test_noise_is_none(self):
+        noise = np.random.default_rng(1).normal(size=200)
+        assert ranked(self.y, noise=noise)["noise"] < 0.7
+
+    def test_too_few_exits_to_tell(self):
+        y = np.array([1] * 9 + [0] * 100)
+        frame = pl.DataFrame({"account_id": [str(k) for k in range(109)], "y_churn": y, "x": y.astype(float)})
+        aucs, unmeasured = single_aucs(frame, ["x"])
+        assert aucs == {}
+        assert unmeasured == {"y_churn": "9 accounts left; 10 are needed to rank by single columns."}
+
+
+def with_future(history, pairs):
+    """A careless feature: contacts ever, whenever."""
+    ever = history.interactions.group_by("account_id").agg(contacts_ever=pl.len().cast(pl.Float64))
+    return pairs.join(ever, on="account_id", how="left", maintain_order="left")
+
+
+class TestTheMatrixAgain:
+    def test_a_column_that_saw_the_future(self, past, matrix):
+        careless = matrix.hstack(with_future(past, matrix.select("account_id", "as_of")).select("contacts_ever"))
+        compared, found = recomputed(past, careless, ["contacts_ever"], with_future, 12, 0)
+        assert compared == 12
+        assert len(found) == 4  # one per moment
+        assert found[0].what.startswith("contacts_ever of 'a")
+        assert "in the training matrix and" in found[0].what
+
+    def test_one_bit_is_enough(self, past, matrix):
+        def nudged(history, pairs):
+            return compute(history, pairs).with_columns(
+                mrr_ln=pl.Series(np.nextafter(compute(history, pairs)["mrr_ln"].to_numpy(), np.inf))
+            )
+
+        _, found = recomputed(past, matrix, FEATURES.names, nudged, 4, 0)
+        assert [f.what.split()[0] for f in found] == ["mrr_ln"] * 4
+
+    def test_unknown_is_not_zero(self, past, matrix):
+        def zeros(history, pairs):
+            return compute(history, pairs).with_columns(pl.col("days_to_renewal").fill_null(0.0))
+
+        _, found = recomputed(past, matrix, ["days_to_renewal"], zeros, 4, 0)
+        assert found[0].what.startswith("days_to_renewal")
+
+    def test_every_later_row_is_gone_for_the_one_who_recomputes(self, past, matrix):
+        seen = []
+
+        def watching(history, pairs):
+            t = pairs["as_of"][0]
+            seen.append((t, history.interactions["opened_at"].max(), history.accounts["notice_at"].max()))
+            return compute(history, pairs)
+
+        recomputed(past, matrix, FEATURES.names, watching, 24, 0)
+        assert len(seen) == 4
+        assert all(opened < t and (notice is None or notice < t) for t, opened, notice in seen)
+
+    def test_a_past_that_is_none_is_a_finding(self, past):
+        assert later_than(past.known_at(FIRST), FIRST) == []
+        late = [f.what for f in later_than(past, FIRST)]
+        assert len(late) == 3
+        assert any("accounts.notice_at" in what for what in late)
+        assert any("interactions.opened_at" in what for what in late)
+        assert any("interactions.resolved_at" in what for what in late)
+
+
+class TestTheRefusal:
+    def test_all_findings_at_once_numbered_with_a_way_out(self, past, matrix, folds):
+        honeypots = matrix.with_columns(
+            account_status=pl.when(pl.col("y_churn") == 1).then(pl.lit("gone")).otherwise(pl.lit("fine")),
+            contacts_x=pl.col("y_churn").cast(pl.Float64) + 0.0,
+        )
+
+        def compute_both(history, pairs):
+            return honeypots.join(pairs, on=["account_id", "as_of"], how="semi", maintain_order="right")
+
+        with pytest.raises(LeakageError) as refused:
+            run(past, honeypots, folds, features=["account_status", "contacts_x"], recompute=compute_both)
+        lines = str(refused.value).splitlines()
+        assert lines[0] == "Training would have seen the future in 3 ways; nothing was fitted."
+        assert [line.strip()[:2] for line in lines[1:]] == ["1.", "2.", "3."]
+        assert "'account_status' sounds as if" in lines[1]
+        assert "'account_status' alone ranks those who left with an AUC of 1.000" in lines[2]
+        assert "'contacts_x' alone" in lines[3]
+        assert all("allow it by name" in line for line in lines[1:])
+
+    def test_what_the_user_vouches_for_passes_and_is_recorded(self, past, matrix, folds):
+        known = matrix.with_columns(plan_status=pl.lit("gold"))
+        checked = run(
+            past,
+            known,
+            folds,
+            features=["plan_status", "mrr_ln"],
+            allowed=["plan_status"],
+            recompute=lambda h, p: compute(h, p).with_columns(plan_status=pl.lit("gold")),
+        )
+        assert checked["allowed"] == ["plan_status"]
+        assert checked["columns_ranked_alone"] == 1
+        assert checked["columns_compared"] == 2
