@@ -1,8 +1,10 @@
 """The label: the example of `models/labels.py` carried by hand, every boundary, and what must not matter."""
 
-from dataclasses import dataclass, field, replace
+import re
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -389,6 +391,20 @@ class TestErrors:
         assert label(
             history(), snapshot().cast({"account_id": pl.String, "as_of": pl.Datetime("us", "UTC")}), CUTOFF
         ).is_empty()
+
+
+class TestTheDocumentation:
+    page = (Path(__file__).parents[2] / "docs" / "label.md").read_text(encoding="utf-8")
+
+    def test_every_parameter_with_its_default(self):
+        for name, value in asdict(DEFAULTS).items():
+            assert re.search(rf"^\| `{name}` (\(\w\) )?\| {value} \|", self.page, re.MULTILINE), name
+
+    def test_every_outcome_and_subtype(self):
+        for name in OUTCOMES:
+            assert f"`{name}`" in self.page
+        for name in SUBTYPES:
+            assert f"**{name}**" in self.page
 
 
 # ---------------------------------------------------------------- properties, on whole days so that edges are hit

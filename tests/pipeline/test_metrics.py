@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -382,3 +383,8 @@ class TestEvaluate:
     def test_row_order_is_irrelevant(self):
         frame = rows(random_sample(11)).unique(["account_id", "as_of"], keep="first", maintain_order=True)
         assert evaluate(frame, resamples=5) == evaluate(frame.sample(fraction=1, shuffle=True, seed=1), resamples=5)
+
+
+def test_the_documentation_names_every_metric():
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"`{name}`" not in page] == []
