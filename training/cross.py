@@ -24,9 +24,9 @@ Rows = npt.NDArray[np.intp]
 _Part = TypeVar("_Part")
 _Found = TypeVar("_Found")
 
-#: Used until a block has been tested.
-FIRST_TAU = 0.05
-#: A smaller tau that is worse by less than this many standard errors counts as a tie.
+#: Used until blocks have been tested, and kept unless another tau is clearly better.
+DEFAULT_TAU = 0.05
+#: A tau that is better than the default by less than this many standard errors counts as a tie.
 TIE_ERRORS = 0.5
 
 
@@ -90,7 +90,7 @@ def _predictions(
 ) -> list[Floats]:
     prepared, terms = material.prepare(train), contract.prepare(train)
     recalibrated, fitted = fitting.path(prepared, (0.0, tau))
-    alone = fitting.path(terms, (0.0, max(tau, FIRST_TAU)))[-1]
+    alone = fitting.path(terms, (0.0, max(tau, DEFAULT_TAU)))[-1]
     rate = float(np.clip(prepared.y.mean(), 1e-6, 1 - 1e-6))
     return [
         prepared.predict(fitted, test),
@@ -103,8 +103,8 @@ def _predictions(
 def choose_tau(
     material: fitting.Material, cut: Sequence[tuple[Fold, Rows, Rows]], groups: int, taus: Sequence[float]
 ) -> Chosen:
-    """Compare taus by log loss on one account group per block; what ties with the best (by the standard error
-    of their difference, accounts resampled) yields to the smallest tau."""
+    """Compare taus by log loss on one account group per block; the default is kept where it ties with the best (by the
+    standard error of their difference, rows of one account taken together)."""
     compared = [part for part in cut if part[0].group == part[0].block % groups]
     losses = _together(lambda part: _losses(material, part[1], part[2], taus), compared)
     scored = {
@@ -113,10 +113,10 @@ def choose_tau(
     by_block = {}
     for block in sorted({fold.block for fold, _, _ in cut}):
         before = [found for b, found in scored.items() if b < block]
-        by_block[block] = _simplest(before, taus) if before else min(FIRST_TAU, max(taus))
+        by_block[block] = _best(before, taus) if before else min(DEFAULT_TAU, max(taus))
     every = list(scored.values())
     means = np.concatenate(losses).mean(axis=0)
-    return Chosen(by_block, _simplest(every, taus), dict(zip(taus, means.tolist(), strict=True)))
+    return Chosen(by_block, _best(every, taus), dict(zip(taus, means.tolist(), strict=True)))
 
 
 def _losses(material: fitting.Material, train: Rows, test: Rows, taus: Sequence[float]) -> Floats:
@@ -127,14 +127,14 @@ def _losses(material: fitting.Material, train: Rows, test: Rows, taus: Sequence[
     return np.column_stack([np.logaddexp(0.0, z) - y * z for z in log_odds])
 
 
-def _simplest(scored: Sequence[tuple[Rows, Floats]], taus: Sequence[float]) -> float:
+def _best(scored: Sequence[tuple[Rows, Floats]], taus: Sequence[float]) -> float:
     losses = np.concatenate([part for _, part in scored])
     accounts = np.concatenate([who for who, _ in scored])
     best = int(losses.mean(axis=0).argmin())
-    for k, tau in enumerate(taus):
-        worse = losses[:, k] - losses[:, best]
-        # Rows of one account are not independent: sums by account are.
-        sums = np.bincount(accounts, weights=worse)
-        if worse.sum() <= TIE_ERRORS * np.sqrt((sums**2).sum()):
-            return tau
-    return taus[best]
+    if DEFAULT_TAU not in taus:
+        return taus[best]
+    worse = losses[:, taus.index(DEFAULT_TAU)] - losses[:, best]
+    # Rows of one account are not independent: sums by account are.
+    sums = np.bincount(accounts, weights=worse)
+    tied = worse.sum() <= TIE_ERRORS * np.sqrt((sums**2).sum())
+    return DEFAULT_TAU if tied else taus[best]

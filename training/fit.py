@@ -4,8 +4,7 @@
     P1  10 to 29                               intercept and weight of the expert's score only
     P2  30 and more                            every feature may add its own part, held back by tau
 
-tau, the freedom of the features, is chosen by forward folds; 0 is among the choices, so a fit that does not
-beat the recalibrated expert is not made.
+tau, the freedom of the features, is chosen by forward folds; 0, the recalibrated expert, is among the choices.
 """
 
 import os
