@@ -25,9 +25,8 @@ _PLUS = "\x00plus "
 class Applied:
     """Rows with contract names, how their cells are written, and what became of the other rows.
 
-    `problems` (`REJECTED`) are of the rows refused on the way (`refused` of them) and of `unusable` rows of
-    looked-up files; `set_aside` rows were not wanted (`where`); `folded` event rows became part of another row
-    (negative where `running` made more).
+    `problems` (`REJECTED`) are of the rows refused on the way (`refused` of them); `set_aside` rows were not
+    wanted (`where`); `folded` event rows became part of another row (negative where `running` made more).
     """
 
     raw: Raw
@@ -36,19 +35,15 @@ class Applied:
     refused: int
     set_aside: int
     folded: int
-    unusable: int
 
 
-def apply(raw: Raw, mapping: TableMapping, lookups: Mapping[str, Raw] | None = None) -> Applied:
-    """Turn the rows of the mapping's files into rows of its table. `lookups`: what each lookup reads."""
+def apply(raw: Raw, mapping: TableMapping, lookups: Mapping[str, pl.DataFrame] | None = None) -> Applied:
+    """Turn the rows of the mapping's files into rows of its table. `lookups`: name -> what `look_up` found."""
     wanted = where(raw.frame, mapping.rows, mapping.source)
     selected = _selected(wanted, mapping.rows, mapping.source, mapping.table.name)
-    frame, problems, unusable = selected.frame, [selected.problems], 0
+    frame = selected.frame
     for lookup in mapping.lookups:
-        looked_up = _looked_up(lookup, (lookups or {})[lookup.name], mapping.table.name)
-        frame = _joined(frame, lookup, looked_up.frame)
-        problems.append(looked_up.problems)
-        unusable += looked_up.refused
+        frame = _joined(frame, lookup, (lookups or {})[lookup.name])
     if mapping.columns is None:
         frame = frame.select(*(name for name in mapping.table.names if name in frame.columns), FILE, LINE)
         readings = {name: _reading(Cell(), mapping.source, dtype) for name, dtype in frame.schema.items()}
@@ -58,9 +53,8 @@ def apply(raw: Raw, mapping: TableMapping, lookups: Mapping[str, Raw] | None = N
     return Applied(
         Raw(frame, raw.names, raw.broken),
         readings,
-        pl.concat(problems),
+        selected.problems,
         refused=selected.refused,
-        unusable=unusable,
         set_aside=raw.frame.height - wanted.height,
         folded=wanted.height - selected.refused - frame.height,
     )
@@ -76,7 +70,7 @@ def _selected(frame: pl.DataFrame, rows: Rows, source: Source, table: str) -> Se
     return Selected(ordered, selected.problems, selected.refused)
 
 
-def _looked_up(lookup: Lookup, raw: Raw, table: str) -> Selected:
+def look_up(lookup: Lookup, raw: Raw, table: str) -> Selected:
     """One row per key of the looked-up files; rows that cannot be used are named, and match nothing."""
     rows = lookup.rows
     wanted = where(raw.frame, rows, lookup.source)

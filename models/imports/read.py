@@ -28,11 +28,11 @@ from models.imports.text import (
     DAMAGED,
     Header,
     Text,
-    decode,
-    decode_beginning,
+    beginning_to_utf8,
     read_beginning,
     read_bytes,
     read_header,
+    to_utf8,
 )
 
 #: Names of the columns that say where a row stands, in every frame of this package.
@@ -80,8 +80,8 @@ def read_names(path: Path, encoding: str | None = None, delimiter: str | None = 
     """Only the column names of a file, from its first bytes. Raises `ContractError` as `read` does."""
     if is_parquet(path):
         return tuple(_parquet(path, 0).columns)
-    text = decode_beginning(read_beginning(path), path.name, encoding)
-    return tuple(name for name in read_header(text, path.name, delimiter).names if name)
+    text = beginning_to_utf8(read_beginning(path), path.name, encoding)
+    return tuple(name for name in read_header(text.content, path.name, delimiter).names if name)
 
 
 def read(path: Path, encoding: str | None = None, delimiter: str | None = None) -> Raw:
@@ -90,7 +90,7 @@ def read(path: Path, encoding: str | None = None, delimiter: str | None = None) 
         frame = _parquet(path)
         lines = pl.int_range(1, frame.height + 1, dtype=pl.Int64, eager=True)
         return _raw(path.name, frame.with_columns(lines.alias(LINE)), tuple(frame.columns))
-    return read_text(decode(read_bytes(path), path.name, encoding), path.name, delimiter)
+    return read_text(to_utf8(read_bytes(path), path.name, encoding), path.name, delimiter)
 
 
 def is_parquet(path: Path) -> bool:
@@ -99,16 +99,19 @@ def is_parquet(path: Path) -> bool:
 
 
 def read_text(text: Text, file: str, delimiter: str | None = None) -> Raw:
-    """Read the decoded text of a CSV file."""
+    """Read a CSV file."""
     content = text.content
-    if "\n" not in content:
-        content = content.replace("\r", "\n")
+    if b"\n" not in content:
+        content = content.replace(b"\r", b"\n")
     header = read_header(content, file, delimiter)
-    body = content[header.offset :].rstrip("\r\n")
-    frame = _columnar(body, header) if len(header.names) > 1 and body else None
+    end = len(content)
+    while end > header.offset and content[end - 1] in b"\r\n":
+        end -= 1
+    body = memoryview(content)[header.offset : end]
+    frame = _columnar(content, body, header) if len(header.names) > 1 and body else None
     broken: tuple[Broken, ...] = ()
     if frame is None:
-        frame, broken = _careful(body, header)
+        frame, broken = _careful(str(body, "utf-8"), header)
     if text.damaged:
         frame, hurt = _set_damaged_aside(frame)
         broken = tuple(sorted((*broken, *hurt), key=lambda record: record.line))
@@ -132,14 +135,15 @@ def _places(header: Header) -> list[str]:
     return [name or f"\x00{index}" for index, name in enumerate(header.names)]
 
 
-def _columnar(body: str, header: Header) -> pl.DataFrame | None:
-    """The regular file, or None when it is not regular."""
-    if body.count('"') % 2:
+def _columnar(content: bytes, body: memoryview, header: Header) -> pl.DataFrame | None:
+    """The regular file (`body` is `content` after the header), or None when it is not regular."""
+    begin, end = header.offset, header.offset + len(body)
+    if content.count(b'"', begin, end) % 2:
         return None
     names = _places(header)
     try:
         table = arrow_csv.read_csv(
-            pa.BufferReader(body.encode("utf-8")),
+            pa.BufferReader(pa.py_buffer(body)),
             read_options=arrow_csv.ReadOptions(column_names=names, block_size=_BLOCK),
             parse_options=arrow_csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
@@ -148,8 +152,13 @@ def _columnar(body: str, header: Header) -> pl.DataFrame | None:
         )
     except pa.ArrowInvalid:
         return None
-    frame = pl.DataFrame(pl.from_arrow(table))
-    lines = _lines(frame, body.count("\n"), header.line)
+    # one column at a time, so that no more than one exists twice
+    columns: list[pl.Series] = []
+    while table.num_columns:
+        columns.append(pl.Series(names[len(columns)], table.column(0)).rechunk())
+        table = table.remove_column(0)
+    frame = pl.DataFrame(columns)
+    lines = _lines(frame, content.count(b"\n", begin, end), header.line)
     return None if lines is None else _named(frame.with_columns(lines), header)
 
 

@@ -14,12 +14,12 @@ from typing import Protocol
 import polars as pl
 
 from models.accounts import ACCOUNTS
-from models.imports.apply import apply
-from models.imports.check import check, in_order
+from models.imports.apply import Applied, apply, look_up
+from models.imports.check import REJECTED, Checked, check, in_order
 from models.imports.convert import as_text
 from models.imports.files import Found, find
 from models.imports.mapping import load
-from models.imports.read import Raw, read
+from models.imports.read import FILE, Raw, read
 from models.imports.source import Mapping, Source
 from models.imports.summary import Summary, TableSummary
 from models.imports.timeline import account_warnings, lives, orphans, warnings
@@ -122,11 +122,22 @@ def _declared(mapping: str | Path | Mapping, timezone: str | None, delay: timede
 
 @dataclass(frozen=True)
 class _Done:
-    """A checked table: its rows in contract schema, which columns the source fills, and the account."""
+    """A checked table: its rows in contract schema plus `FILE`, the columns each file fills, and the account."""
 
-    frame: pl.DataFrame
-    filled: list[str]
+    rows: pl.DataFrame
+    filled: dict[str, tuple[str, ...]]
     summary: TableSummary
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The rows in contract schema."""
+        return self.rows.drop(FILE)
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """The rows with only the columns that their files fill."""
+        for columns in dict.fromkeys(self.filled.values()):
+            files = [file for file, filled in self.filled.items() if filled == columns]
+            yield self.rows.filter(pl.col(FILE).cast(pl.String).is_in(files)).select(columns)
 
 
 def _tables(path: Path, mapping: Mapping, require: Iterable[str], known: pl.DataFrame | None) -> Iterator[_Done]:
@@ -146,34 +157,48 @@ def _tables(path: Path, mapping: Mapping, require: Iterable[str], known: pl.Data
 
 
 def _table(found: Found) -> _Done:
-    """Read, map, check and deduplicate one table."""
+    """Read, map, check and deduplicate one table, file by file: only one is in memory as it stands."""
     mapping, table = found.mapping, found.mapping.table
-    raw = _read(found.files, mapping.source)
-    applied = apply(raw, mapping, {k.name: _read(found.lookups[k.name], k.source) for k in mapping.lookups})
-    checked = check(applied.raw, table, applied.readings)
-    frame, duplicates, superseded = latest(checked.frame, table)
-    frame = stamp(frame.select(table.names), table, mapping.source.delay)
-    filled = [name for name in table.names if name in applied.raw.frame.columns or name == "recorded_at"]
-    summary = TableSummary(
-        table.name,
-        files=tuple(file.name for file in found.files),
-        read=raw.records,
-        accepted=frame.height,
-        rejected=checked.rejected + applied.refused,
-        duplicates=duplicates,
-        superseded=superseded,
-        blank=checked.blank,
-        set_aside=applied.set_aside,
-        folded=applied.folded,
-        unusable=applied.unusable,
-        clamped=checked.clamped,
-        dst_gaps=checked.gaps,
-        dst_folds=checked.folds,
-        unknown_columns=found.unknown,
-        absent_columns=found.absent,
-        problems=in_order(pl.concat([applied.problems, checked.problems])),
-    )
-    return _Done(frame, filled, summary)
+    summary = TableSummary(table.name, unknown_columns=found.unknown, absent_columns=found.absent)
+    summary.files = tuple(file.name for file in found.files)
+    lookups = {k.name: look_up(k, _read(found.lookups[k.name], k.source), table.name) for k in mapping.lookups}
+    summary.unusable = sum(lookup.refused for lookup in lookups.values())
+    problems = [lookup.problems for lookup in lookups.values()]
+    frames: list[pl.DataFrame] = []
+    filled: dict[str, tuple[str, ...]] = {}
+    for raw in _raws(found):
+        applied = apply(raw, mapping, {name: lookup.frame for name, lookup in lookups.items()})
+        checked = check(applied.raw, table, applied.readings)
+        _count(summary, raw, applied, checked)
+        problems += [applied.problems, checked.problems]
+        frames.append(checked.frame)
+        columns = tuple(name for name in table.names if name in applied.raw.frame.columns or name == "recorded_at")
+        filled |= dict.fromkeys(raw.frame[FILE].cast(pl.String).unique().to_list(), columns)
+    rows, summary.duplicates, summary.superseded = latest(pl.concat(frames), table)
+    summary.accepted = rows.height
+    summary.problems = in_order(pl.concat([pl.DataFrame(schema=REJECTED), *problems]))
+    return _Done(stamp(rows.select(*table.names, FILE), table, mapping.source.delay), filled, summary)
+
+
+def _raws(found: Found) -> Iterator[Raw]:
+    """The table's files one after the other; together where rows of one may belong to rows of another."""
+    mapping = found.mapping
+    if mapping.rows.last_row_per or mapping.rows.running:
+        yield _read(found.files, mapping.source)
+        return
+    for file in found.files:
+        yield _read((file,), mapping.source)
+
+
+def _count(summary: TableSummary, raw: Raw, applied: Applied, checked: Checked) -> None:
+    summary.read += raw.records
+    summary.rejected += checked.rejected + applied.refused
+    summary.blank += checked.blank
+    summary.set_aside += applied.set_aside
+    summary.folded += applied.folded
+    summary.clamped += checked.clamped
+    summary.dst_gaps += checked.gaps
+    summary.dst_folds += checked.folds
 
 
 def _read(files: tuple[Path, ...], source: Source) -> Raw:
@@ -193,9 +218,9 @@ def _read(files: tuple[Path, ...], source: Source) -> Raw:
 
 
 def _write(sink: Sink, done: _Done, progress: Progress | None, batch: int) -> None:
-    summary, frame = done.summary, done.frame.select(done.filled)
+    summary = done.summary
     summary.inserted = summary.updated = summary.unchanged = summary.stale = 0
-    for part in frame.iter_slices(batch):
+    for part in (rows for frame in done.parts() for rows in frame.iter_slices(batch)):
         counts = sink.write(summary.table, part)
         summary.inserted += counts.inserted
         summary.updated += counts.updated

@@ -1,4 +1,7 @@
-"""Bytes to text: compression, encodings, and what the first line says about the rest."""
+"""Bytes of any encoding to UTF-8 bytes, and what the first line says about the rest.
+
+Files stay bytes: a table of a million rows is some hundred megabytes, and each copy as text would be more.
+"""
 
 import codecs
 import csv
@@ -28,19 +31,19 @@ DAMAGED = "\ufffd"
 
 @dataclass(frozen=True)
 class Text:
-    """A decoded file: its text without byte order mark, and the encoding that fitted.
+    """A file as UTF-8 without byte order mark, and the encoding it had.
 
     `damaged` says that single bytes did not fit and stand as U+FFFD: rows that hold one are refused.
     """
 
-    content: str
+    content: bytes
     encoding: str
     damaged: bool = False
 
 
 @dataclass(frozen=True)
 class Header:
-    """The first record: column names, the delimiter, and where the data begins (offset and line from 1)."""
+    """The first record: column names, the delimiter, and where the data begins (byte offset, and line from 1)."""
 
     names: tuple[str, ...]
     delimiter: str
@@ -72,81 +75,84 @@ def _read(path: Path, size: int) -> bytes:
         raise ContractError(f"{path.name} cannot be read: {error.strerror or error}.") from error
 
 
-def decode_beginning(data: bytes, name: str, declared: str | None = None) -> str:
-    """The text of a file's first bytes, which may end within a character."""
-    for trim in range(4):
-        whole = data[: len(data) - trim] if len(data) == BEGINNING else data
-        try:
-            encoding = declared or next((e for mark, e in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
-            return whole.decode(encoding).removeprefix("\ufeff")
-        except (UnicodeError, LookupError):
-            continue
-    return decode(data, name, declared).content
-
-
-def decode(data: bytes, name: str, declared: str | None = None) -> Text:
-    """Decode a file by its declared encoding, its byte order mark, or by what its bytes can be.
+def to_utf8(data: bytes, name: str, declared: str | None = None) -> Text:
+    """Read a file by its declared encoding, its byte order mark, or by what its bytes can be.
 
     Bytes that are UTF-8 are UTF-8. Otherwise a file with more proper UTF-8 characters than stray bytes is
     damaged UTF-8, and one with fewer is cp1252 (latin-1 where cp1252 has no character).
     """
     if declared is not None:
-        return _decode_declared(data, name, declared)
+        return _declared(data, name, declared)
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
-            return _decode_declared(data, name, encoding)
+            return _declared(data, name, encoding)
     try:
-        return Text(data.decode("utf-8"), "utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError:
-        return _decode_unknown(data)
+        return _unknown(data)
+    return Text(data, "utf-8")
 
 
-def _decode_declared(data: bytes, name: str, encoding: str) -> Text:
+def beginning_to_utf8(data: bytes, name: str, declared: str | None = None) -> Text:
+    """The same for a file's first bytes, which may end within a character."""
+    for trim in range(4 if len(data) == BEGINNING else 0):
+        whole = data[: len(data) - trim]
+        marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
+        try:
+            return _declared(whole, name, declared or marked)
+        except ContractError:
+            continue
+    return to_utf8(data, name, declared)
+
+
+def _declared(data: bytes, name: str, encoding: str) -> Text:
     try:
-        return Text(data.decode(encoding).removeprefix("\ufeff"), encoding)
+        content = data.decode(encoding).removeprefix("\ufeff").encode("utf-8")
     except LookupError as error:
         raise ContractError(f"{encoding!r} is not an encoding; try utf-8, utf-16 or cp1252.") from error
     except UnicodeError as error:
         raise ContractError(f"{name} is not written in {encoding}; declare the encoding it has.") from error
+    return Text(content, encoding)
 
 
-def _decode_unknown(data: bytes) -> Text:
+def _unknown(data: bytes) -> Text:
     tolerant = data.decode("utf-8", errors="surrogateescape")
     stray = sum("\udc80" <= char <= "\udcff" for char in tolerant)
     proper = sum(char > "\x7f" for char in tolerant) - stray
     if proper > stray:
-        return Text(data.decode("utf-8", errors="replace"), "utf-8", damaged=True)
+        return Text(data.decode("utf-8", errors="replace").encode("utf-8"), "utf-8", damaged=True)
     try:
-        return Text(data.decode("cp1252"), "cp1252")
+        return Text(data.decode("cp1252").encode("utf-8"), "cp1252")
     except UnicodeDecodeError:
-        return Text(data.decode("latin-1"), "latin-1")
+        return Text(data.decode("latin-1").encode("utf-8"), "latin-1")
 
 
-def read_header(content: str, name: str, declared: str | None = None) -> Header:
+def read_header(content: bytes, name: str, declared: str | None = None) -> Header:
     """Column names and delimiter from the first record that is not empty.
 
     A spreadsheet's `sep=;` line above the header is obeyed. Raises `ContractError` for an empty file, a
     repeated column name, or a delimiter that is not one character.
     """
-    if "\x00" in content[:1000]:
+    text = content[:BEGINNING].decode("utf-8", errors="ignore")
+    if "\x00" in text[:1000]:
         raise ContractError(f"{name} looks like UTF-16 without a byte order mark; declare the encoding.")
     offset, line = 0, 1
-    while (end := content.find("\n", offset)) >= 0 and not content[offset:end].strip():
+    while (end := text.find("\n", offset)) >= 0 and not text[offset:end].strip():
         offset, line = end + 1, line + 1
-    if content[offset : offset + 4].lower() == "sep=":
-        declared = declared or content[offset + 4]
-        offset, line = content.find("\n", offset) + 1, line + 1
-    if not content[offset:].strip():
+    if text[offset : offset + 4].lower() == "sep=":
+        declared = declared or text[offset + 4]
+        offset, line = text.find("\n", offset) + 1, line + 1
+    if not text[offset:].strip():
         raise ContractError(f"{name} is empty; expected a line of column names.")
-    delimiter = declared or _detect_delimiter(content, offset)
+    delimiter = declared or _detect_delimiter(text, offset)
     if len(delimiter) != 1:
         raise ContractError(f"The delimiter {delimiter!r} declared for {name} must be one character.")
     try:
-        names, length, lines = _first_record(content, offset, delimiter)
+        names, length, lines = _first_record(text, offset, delimiter)
     except csv.Error as error:
         raise ContractError(f"The column names of {name} cannot be read; check its quotes.") from error
     _refuse_repeated(names, name)
-    return Header(names, delimiter, offset + length, line + lines)
+    return Header(names, delimiter, len(text[: offset + length].encode("utf-8")), line + lines)
 
 
 def _detect_delimiter(content: str, offset: int) -> str:

@@ -25,7 +25,7 @@ SAMPLES = Path(__file__).parent / "samples"
 
 
 def checked(table: str, content: str, readings: dict[str, Reading] | None = None) -> Checked:
-    return check(read_text(Text(content, "utf-8"), f"{table}.csv"), TABLES[table], readings)
+    return check(read_text(Text(content.encode(), "utf-8"), f"{table}.csv"), TABLES[table], readings)
 
 
 def account(column: str, cell: str) -> Checked:
@@ -130,10 +130,10 @@ def test_scale_and_durations() -> None:
     }
     raw = read_text(
         Text(
-            "interaction_id,account_id,opened_at,handle_seconds,first_response_at,wait\n"
-            "i1,a1,2026-03-02T08:00:00Z,0.5,2026-03-02T08:00:00Z,90\n"
-            "i2,a1,2026-03-02T08:00:00Z,0.5,2026-03-02T08:00:00Z,\n"
-            "i3,a1,2026-03-02T08:00:00Z,0.5,2026-03-02T08:00:00Z,-1\n",
+            b"interaction_id,account_id,opened_at,handle_seconds,first_response_at,wait\n"
+            b"i1,a1,2026-03-02T08:00:00Z,0.5,2026-03-02T08:00:00Z,90\n"
+            b"i2,a1,2026-03-02T08:00:00Z,0.5,2026-03-02T08:00:00Z,\n"
+            b"i3,a1,2026-03-02T08:00:00Z,0.5,2026-03-02T08:00:00Z,-1\n",
             "utf-8",
         ),
         "f",
@@ -244,7 +244,7 @@ def test_a_bad_row_never_stops_a_good_one(frame: pl.DataFrame, data: st.DataObje
     )
     with tempfile.TemporaryDirectory() as folder:
         path = write(texts, Path(folder), "interactions")
-        lines = read_text(Text(path.read_bytes().decode(), "utf-8"), "f").frame[LINE].to_list()
+        lines = read_text(Text(path.read_bytes(), "utf-8"), "f").frame[LINE].to_list()
         summary = run(Path(folder)).tables["interactions"]
     assert summary.accepted == spoiled.count(False)
     assert summary.problems["line"].to_list() == [line for line, bad in zip(lines, spoiled, strict=True) if bad]

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from models.errors import ContractError
 from models.imports import read as reading
 from models.imports.read import FILE, LINE, Raw, read, read_names, read_text
-from models.imports.text import Text, decode, read_header
+from models.imports.text import Text, read_header, to_utf8
 
 
 def raw(content: str, delimiter: str | None = None) -> Raw:
-    return read_text(Text(content, "utf-8"), "file.csv", delimiter)
+    return read_text(Text(content.encode(), "utf-8"), "file.csv", delimiter)
 
 
 def rows(result: Raw) -> list[tuple[object, ...]]:
@@ -90,32 +90,32 @@ def test_a_header_alone_is_a_table_without_rows() -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1"])
 def test_encodings_are_recognised(encoding: str) -> None:
     data = "name,b\nMüller & Söhne,x\n".encode(encoding)
-    assert decode(data, "f").content == "name,b\nMüller & Söhne,x\n"
+    assert to_utf8(data, "f").content.decode() == "name,b\nMüller & Söhne,x\n"
 
 
 def test_cp1252_has_the_euro_sign_and_latin_1_the_rest() -> None:
-    assert decode("größe €\n".encode("cp1252"), "f").encoding == "cp1252"
-    assert decode(b"gr\xf6\xdfe \x81\n", "f").encoding == "latin-1"
+    assert to_utf8("größe €\n".encode("cp1252"), "f").encoding == "cp1252"
+    assert to_utf8(b"gr\xf6\xdfe \x81\n", "f").encoding == "latin-1"
 
 
 def test_a_stray_byte_in_a_utf_8_file_costs_its_row_only() -> None:
     data = "a,b\nGrün,1\nGr\udcfcn,2\nBlaugrün,3\n".encode("utf-8", errors="surrogateescape")
-    result = read_text(decode(data, "f"), "f")
+    result = read_text(to_utf8(data, "f"), "f")
     assert rows(result) == [(2, "Grün", "1"), (4, "Blaugrün", "3")]
     assert [(b.line, b.reason) for b in result.broken] == [(3, "is not valid UTF-8")]
 
 
 def test_a_declared_encoding_is_obeyed_or_refused() -> None:
-    assert decode("é".encode("cp1252"), "f", "cp1252").content == "é"
+    assert to_utf8("é".encode("cp1252"), "f", "cp1252").content.decode() == "é"
     with pytest.raises(ContractError, match="is not written in utf-8"):
-        decode(b"\xff\xfe\xfa", "f", "utf-8")
+        to_utf8(b"\xff\xfe\xfa", "f", "utf-8")
     with pytest.raises(ContractError, match="is not an encoding"):
-        decode(b"x", "f", "utf-9")
+        to_utf8(b"x", "f", "utf-9")
 
 
 def test_utf_16_without_a_mark_is_refused_in_words() -> None:
     with pytest.raises(ContractError, match="looks like UTF-16"):
-        raw(decode("a,b\n1,2\n".encode("utf-16-le"), "f").content)
+        read_text(to_utf8("a,b\n1,2\n".encode("utf-16-le"), "f"), "f")
 
 
 def test_gzip_is_opened_and_half_a_gzip_refused(tmp_path: Path) -> None:
@@ -173,8 +173,9 @@ def test_both_readers_agree_and_read_back_what_was_written(table: list[list[str]
         writer.writerow(record)
     expected = [(start, *record) for start, record in zip(starts, table, strict=True)]
     assert rows(raw(out.getvalue())) == expected
-    header = read_header(out.getvalue(), "f")
-    careful, broken = reading._careful(out.getvalue()[header.offset :], header)
+    written = out.getvalue().encode()
+    header = read_header(written, "f")
+    careful, broken = reading._careful(written[header.offset :].decode(), header)
     assert (careful.select(LINE, "first", "second").rows(), broken) == (expected, ())
 
 

@@ -78,6 +78,18 @@ def test_a_column_a_file_does_not_have_is_left_alone(sqlite_store: Engine, tmp_p
         assert conn.execute(query).one() == ("Acme", 100.0)
 
 
+def test_of_several_files_each_fills_only_its_own_columns(sqlite_store: Engine, tmp_path: Path) -> None:
+    run(files(tmp_path, accounts=ACCOUNTS), sink=Sink(sqlite_store))
+    (tmp_path / "accounts.csv").unlink()
+    parts = {"accounts-1": "account_id,mrr\nacme,100\n", "accounts-2": "account_id,name\nborea,New name\n"}
+    summary = run(files(tmp_path, **parts), sink=Sink(sqlite_store))
+    assert summary.tables["accounts"].updated == 2
+    with sqlite_store.connect() as conn:
+        accounts = CONTRACT["accounts"]
+        query = sa.select(accounts.c.name, accounts.c.mrr).order_by(accounts.c.account_id)
+        assert [tuple(row) for row in conn.execute(query)] == [("Acme", 100.0), ("New name", None)]
+
+
 def test_an_older_version_than_the_store_holds_is_left_alone_and_counted(sqlite_store: Engine, tmp_path: Path) -> None:
     head = "account_id,name,updated_at\n"
     run(files(tmp_path, accounts=head + "acme,New,2026-03-02T00:00:00Z\n"), sink=Sink(sqlite_store))
