@@ -27,7 +27,7 @@ _Found = TypeVar("_Found")
 #: Used until blocks have been tested, and kept unless another tau is clearly better.
 DEFAULT_TAU = 0.05
 #: A tau that is better than the default by less than this many standard errors counts as a tie.
-TIE_ERRORS = 0.5
+TIE_ERRORS = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,15 @@ class Chosen:
     by_block: Mapping[int, float]
     final: float
     losses: Mapping[float, float]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A fold with the positions of its labelled rows in the material."""
+
+    fold: Fold
+    train: Rows
+    test: Rows
 
 
 @dataclass(frozen=True)
@@ -60,17 +69,15 @@ def out_of_fold(frame: pl.DataFrame, folds: Folds, target: Target, expert: Exper
     contract = fitting.Material.of(frame, target, expert, fitting.CONTRACT_TERMS)
     place = np.full(frame.height, -1)
     place[material.rows] = np.arange(len(material.rows))
-    cut = [(fold, *(_labelled(place, part) for part in (fold.train, fold.test))) for fold in folds]
-    cut = [(fold, train, test) for fold, train, test in cut if len(test)]
+    cut = [Cut(fold, _labelled(place, fold.train), _labelled(place, fold.test)) for fold in folds]
+    cut = [part for part in cut if len(part.test)]
     chosen = choose_tau(material, cut, folds.groups, taus)
-    parts = _together(
-        lambda part: _predictions(material, contract, part[1], part[2], chosen.by_block[part[0].block]), cut
-    )
-    where = np.concatenate([test for _, _, test in cut])
+    parts = _together(lambda part: _predictions(material, contract, part, chosen.by_block[part.fold.block]), cut)
+    where = np.concatenate([part.test for part in cut])
     order = np.argsort(where)
-    stacked = [np.concatenate([found[k] for found in parts])[order] for k in range(4)]
+    fitted, alone, recalibrated, rate = (np.concatenate([found[k] for found in parts])[order] for k in range(4))
     where = where[order]
-    return OutOfFold(target, material.rows[where], material.y[where], *stacked, chosen)
+    return OutOfFold(target, material.rows[where], material.y[where], fitted, recalibrated, alone, rate, chosen)
 
 
 def _together(work: Callable[[_Part], _Found], parts: Sequence[_Part]) -> list[_Found]:
@@ -85,33 +92,31 @@ def _labelled(place: Rows, positions: Rows) -> Rows:
     return found[found >= 0]
 
 
-def _predictions(
-    material: fitting.Material, contract: fitting.Material, train: Rows, test: Rows, tau: float
-) -> list[Floats]:
-    prepared, terms = material.prepare(train), contract.prepare(train)
+def _predictions(material: fitting.Material, contract: fitting.Material, part: Cut, tau: float) -> list[Floats]:
+    """Log-odds of the tested rows: fitted, contract terms alone, expert recalibrated, base rate."""
+    test = part.test
+    prepared, terms = material.prepare(part.train), contract.prepare(part.train)
     recalibrated, fitted = fitting.path(prepared, (0.0, tau))
     alone = fitting.path(terms, (0.0, max(tau, DEFAULT_TAU)))[-1]
     rate = float(np.clip(prepared.y.mean(), 1e-6, 1 - 1e-6))
     return [
         prepared.predict(fitted, test),
-        prepared.predict(recalibrated, test),
         terms.predict(alone, test),
+        prepared.predict(recalibrated, test),
         np.full(len(test), np.log(rate / (1 - rate))),
     ]
 
 
-def choose_tau(
-    material: fitting.Material, cut: Sequence[tuple[Fold, Rows, Rows]], groups: int, taus: Sequence[float]
-) -> Chosen:
+def choose_tau(material: fitting.Material, cut: Sequence[Cut], groups: int, taus: Sequence[float]) -> Chosen:
     """Compare taus by log loss on one account group per block; the default is kept where it ties with the best (by the
     standard error of their difference, rows of one account taken together)."""
-    compared = [part for part in cut if part[0].group == part[0].block % groups]
-    losses = _together(lambda part: _losses(material, part[1], part[2], taus), compared)
+    compared = [part for part in cut if part.fold.group == part.fold.block % groups]
+    losses = _together(lambda part: _losses(material, part, taus), compared)
     scored = {
-        fold.block: (material.accounts[test], found) for (fold, _, test), found in zip(compared, losses, strict=True)
+        part.fold.block: (material.accounts[part.test], found) for part, found in zip(compared, losses, strict=True)
     }
     by_block = {}
-    for block in sorted({fold.block for fold, _, _ in cut}):
+    for block in sorted({part.fold.block for part in cut}):
         before = [found for b, found in scored.items() if b < block]
         by_block[block] = _best(before, taus) if before else min(DEFAULT_TAU, max(taus))
     every = list(scored.values())
@@ -119,11 +124,11 @@ def choose_tau(
     return Chosen(by_block, _best(every, taus), dict(zip(taus, means.tolist(), strict=True)))
 
 
-def _losses(material: fitting.Material, train: Rows, test: Rows, taus: Sequence[float]) -> Floats:
+def _losses(material: fitting.Material, part: Cut, taus: Sequence[float]) -> Floats:
     """(n, taus) log loss of every tested row."""
-    prepared = material.prepare(train)
-    y = material.y[test]
-    log_odds = [prepared.predict(found, test) for found in fitting.path(prepared, taus)]
+    prepared = material.prepare(part.train)
+    y = material.y[part.test]
+    log_odds = [prepared.predict(found, part.test) for found in fitting.path(prepared, taus)]
     return np.column_stack([np.logaddexp(0.0, z) - y * z for z in log_odds])
 
 

@@ -127,9 +127,10 @@ def _rows(known: History, cutoff: datetime, config: Config) -> Rows:
     pairs, labels = pairs.filter(usable), labels.filter(usable)
     silent = labels.filter(pl.col("y_silent") == 1)["account_id"].n_unique()
     try:
-        folds = forward_folds(
-            pairs, known.accounts, config.label, blocks=config.blocks, groups=config.groups, seed=config.seed
-        )
+        # The first block is tested by fits on a quarter of the moments: on less, folds say little about the model.
+        least = max(3, pairs["as_of"].n_unique() // 4)
+        cut = {"blocks": config.blocks, "groups": config.groups, "seed": config.seed}
+        folds = forward_folds(pairs, known.accounts, config.label, least=least, **cut)
     except TooFewLabels:
         folds = None
     return Rows(pairs, labels, folds, silent, left_out)
