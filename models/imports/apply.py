@@ -9,6 +9,7 @@ from string import Formatter
 
 import polars as pl
 
+from models.columns import Table
 from models.imports.check import REJECTED, broken_records
 from models.imports.convert import Reading, as_text, known, text_of
 from models.imports.events import collapse, holds
@@ -70,14 +71,15 @@ def _selected(frame: pl.DataFrame, rows: Rows, source: Source, table: str) -> Se
     return Selected(ordered, selected.problems, selected.refused)
 
 
-def look_up(lookup: Lookup, raw: Raw, table: str) -> Selected:
+def look_up(lookup: Lookup, raw: Raw, table: Table) -> Selected:
     """One row per key of the looked-up files; rows that cannot be used are named, and match nothing."""
-    rows = lookup.rows
-    wanted = where(raw.frame, rows, lookup.source)
-    selected = _selected(wanted, rows, lookup.source, table)
-    if rows.last_row_per is None and rows.running is None:
-        selected = placed(wanted, table, lookup.theirs, rows.ordered_by, lookup.source)
-    ordered = in_time(selected.frame, lookup.theirs, rows.ordered_by) if rows.ordered_by else selected.frame
+    rows, source = lookup.rows, lookup.source
+    wanted = where(raw.frame, rows, source)
+    if rows.running is not None:
+        selected = spread(wanted, rows.running, source, table.name)
+    else:
+        selected = placed(wanted, table.name, lookup.theirs, rows.ordered_by, source)
+    ordered = in_time(selected.frame, lookup.theirs, rows.ordered_by)
     keyed = ordered.with_columns(as_text(ordered[lookup.theirs]))
     if lookup.take == "first":
         one = keyed.unique(lookup.theirs, keep="first", maintain_order=True)
@@ -115,17 +117,11 @@ def _filled(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], mapping: 
         rows = frame.select(*(_if(cell, value).alias(name) for name, (cell, value) in named.items()), FILE, LINE)
     else:
         rows = collapse(frame, mapping.rows.last_row_per, named, (FILE, LINE))
-    return rows.select(
-        *(
-            pl.coalesce(*(_finished(pl.col(f"\x00{name} {i}"), c, mapping.source) for i, c in enumerate(cells))).alias(
-                name
-            )
-            for name, cells in columns.items()
-        ),
-        *extra,
-        FILE,
-        LINE,
-    )
+    finished = {
+        key: _finished(pl.col(f"\x00{key[0]} {key[1]}"), cell, mapping.source) for key, (cell, _) in base.items()
+    }
+    chosen = (pl.coalesce(*(finished[name, i] for i in range(len(columns[name])))).alias(name) for name in columns)
+    return rows.select(*chosen, *extra, FILE, LINE)
 
 
 def _base(cell: Cell, schema: Mapping[str, pl.DataType], source: Source) -> pl.Expr:

@@ -7,6 +7,7 @@ Worked example, a file of three interactions:
 One bad row never stops a good one. A row with two bad cells is one rejected row with two problems.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,6 +31,9 @@ REJECTED: dict[str, pl.DataType] = {
 
 #: Longest value shown of a rejected cell, characters.
 VALUE_LENGTH = 80
+
+#: Columns whose cells are shown to nobody: what customers wrote in confidence.
+PRIVATE = frozenset({"comment"})
 
 #: Clocks of two systems may disagree by this much; more is a mistake in the data.
 CLOCK_SKEW = timedelta(hours=24)
@@ -74,7 +78,7 @@ class _Problems:
             return
         self.bad = self.bad | mask
         self.columns[column] = self.columns.get(column, mask) | mask
-        shown = pl.lit("") if values is None else as_text(values.filter(mask)).alias("value")
+        shown = pl.lit("") if values is None or column in PRIVATE else as_text(values.filter(mask)).alias("value")
         self.found.append(rejections(self.places.filter(mask), self.table, column, shown, reason))
 
     def among(self, column: str) -> pl.Series:
@@ -128,7 +132,7 @@ def check(raw: Raw, table: Table, readings: Mapping[str, Reading] | None = None)
     frame = pl.DataFrame(list(values.values())).hstack(places)
     _check_survey(frame, full, table, problems)
     frame, clamped = _check_order(frame, full, table, problems)
-    broken = broken_records(raw, table.name)
+    broken = broken_records(raw, table)
     return Checked(
         frame.filter(~problems.bad),
         in_order(pl.concat([problems.frame(), broken])),
@@ -219,7 +223,16 @@ def _check_order(
     return frame, clamped
 
 
-def broken_records(raw: Raw, table: str) -> pl.DataFrame:
-    """Problems (`REJECTED`) of the records that are no rows."""
-    rows = [(table, b.file, b.line, "", b.value[:VALUE_LENGTH], b.reason) for b in raw.broken]
+def broken_records(raw: Raw, table: Table) -> pl.DataFrame:
+    """Problems (`REJECTED`) of the records that are no rows. Of tables with private columns only the first field
+    is shown, as nobody can tell which of the others is which."""
+    private = PRIVATE.intersection(table.names)
+    rows = [
+        (table.name, b.file, b.line, "", (_first_field(b.value) if private else b.value)[:VALUE_LENGTH], b.reason)
+        for b in raw.broken
+    ]
     return pl.DataFrame(rows, schema=REJECTED, orient="row")
+
+
+def _first_field(record: str) -> str:
+    return re.split(r"[,;\t|\n]", record, maxsplit=1)[0]

@@ -161,7 +161,7 @@ def _table(found: Found) -> _Done:
     mapping, table = found.mapping, found.mapping.table
     summary = TableSummary(table.name, unknown_columns=found.unknown, absent_columns=found.absent)
     summary.files = tuple(file.name for file in found.files)
-    lookups = {k.name: look_up(k, _read(found.lookups[k.name], k.source), table.name) for k in mapping.lookups}
+    lookups = {k.name: look_up(k, _read(found.lookups[k.name], k.source), table) for k in mapping.lookups}
     summary.unusable = sum(lookup.refused for lookup in lookups.values())
     problems = [lookup.problems for lookup in lookups.values()]
     frames: list[pl.DataFrame] = []

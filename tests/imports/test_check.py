@@ -116,6 +116,14 @@ def test_values_are_cut_and_a_bad_row_names_all_its_problems() -> None:
     assert result.problems["value"].str.len_chars().max() == VALUE_LENGTH
 
 
+def test_comments_are_shown_to_nobody() -> None:
+    head = "survey_id,account_id,instrument,sent_at,comment\n"
+    padding = "s0,a1,csat,2026-03-02T08:00:00Z," + "x" * 1000 + "\n"
+    result = checked("surveys", head + padding + "s1,a1,csat,2026-03-02T08:00:00Z,my\x00secret\ns2,a1,my secret\n")
+    assert result.problems["value"].to_list() == ["", "s2"]
+    assert result.problems["line"].to_list() == [3, 4]
+
+
 def test_declared_tokens_mean_unknown_and_a_required_cell_that_holds_one_is_missing() -> None:
     reading = {name: Reading(nulls=frozenset({"?"})) for name in ("account_id", "mrr")}
     result = checked("accounts", "account_id,mrr\na1,?\n?,1\n", reading)
