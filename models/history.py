@@ -12,10 +12,11 @@ expressions whose `at` may differ from row to row, which is how features are com
 moments in one pass.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import reduce
+from typing import Any
 
 import polars as pl
 
@@ -33,14 +34,20 @@ TABLES: dict[str, Table] = {
 #: Outcomes that close a contact even where nobody wrote down when.
 CLOSING = ("resolved", "unresolved", "auto_closed", "abandoned")
 
+#: Days a customer has to react to an outreach before it counts as unanswered.
+ENGAGE_DAYS = 14
+
+#: Pairs (known from, since), the first ascending, the second descending.
+Steps = Sequence[tuple[datetime, datetime]]
+
 
 @dataclass(frozen=True)
 class History:
     """Typed frames of the six contract tables; build one with `from_frames`.
 
-    `observed_from` says since when a table's source has been watched (table name -> instant). Where it is not
-    given, it is the earliest visible row of the whole table, so a caller who holds one account of many must
-    pass the portfolio's.
+    `delay`: how long after it happened the source reports a value. `observed_from` declares since when a table's
+    source has been watched (table name -> instant); see `watched`. A caller who reads a few accounts of many must
+    declare the whole portfolio's.
     """
 
     accounts: pl.DataFrame
@@ -50,7 +57,9 @@ class History:
     outreach: pl.DataFrame
     measures: pl.DataFrame
     delay: timedelta = timedelta(0)
-    observed_from: Mapping[str, datetime] | None = field(default=None)
+    observed_from: Mapping[str, datetime] | None = None
+    #: What `watched` answered for the whole history this one was cut from.
+    _watched: Mapping[str, Steps] | None = None
 
     @classmethod
     def from_frames(
@@ -69,7 +78,7 @@ class History:
             raise ContractError(
                 f"No table of the contract is called {unknown[0]!r}; the tables are {', '.join(TABLES)}."
             )
-        frames = {name: conform(table, tables.get(name), delay) for name, table in TABLES.items()}
+        frames: dict[str, Any] = {name: conform(table, tables.get(name), delay) for name, table in TABLES.items()}
         return cls(**frames, delay=delay, observed_from=observed_from)
 
     def frame(self, name: str) -> pl.DataFrame:
@@ -80,13 +89,16 @@ class History:
     def known_at(self, at: datetime) -> "History":
         """The history as it was known at `at`: later rows are gone, later values are unknown."""
         moment = pl.lit(at, INSTANT)
-        frames = {
+        frames: dict[str, Any] = {
             name: self.frame(name)
             .filter(rows_known(table, moment, self.delay))
             .with_columns(**values_known(name, moment, self.delay))
             for name, table in TABLES.items()
         }
-        return History(**frames, delay=self.delay, observed_from=self.observed_from)
+        watched = self._watched and {
+            name: [step for step in steps if step[0] <= at] for name, steps in self._watched.items()
+        }
+        return replace(self, **frames, _watched=watched)
 
     def orphans(self) -> pl.DataFrame:
         """Accounts that rows refer to and nobody has described: account_id, table, rows."""
@@ -101,10 +113,23 @@ class History:
         return pl.concat(counts).sort("account_id", "table")
 
     def of(self, account_ids: list[str]) -> "History":
-        """The part of the history about these accounts, with the whole portfolio's `observed_from`."""
+        """The part of the history about these accounts, which remembers since when the whole was `watched`."""
         wanted = pl.DataFrame({"account_id": account_ids}, schema={"account_id": pl.String})
-        frames = {name: self.frame(name).join(wanted, on="account_id", how="semi") for name in TABLES}
-        return History(**frames, delay=self.delay, observed_from=self.observed_from)
+        frames: dict[str, Any] = {name: self.frame(name).join(wanted, on="account_id", how="semi") for name in TABLES}
+        return replace(self, **frames, _watched={name: self.watched(name) for name in ("interactions", "surveys")})
+
+    def watched(self, name: str) -> Steps:
+        """Since when a table's source has been watched, as known at each moment.
+
+        As declared by `observed_from`; else since the earliest row of the whole table that was known. Rows that became
+        known later and lie further back make it a flight of steps: (known from, since). Empty without rows.
+        """
+        declared = (self.observed_from or {}).get(name)
+        if declared is not None:
+            return [(declared, declared)]
+        if self._watched is not None and name in self._watched:
+            return self._watched[name]
+        return _steps(TABLES[name], self.frame(name), self.delay)
 
     def last_event(self) -> datetime | None:
         """The latest instant at which anything happened or became known; None for an empty history."""
@@ -113,6 +138,18 @@ class History:
             for name, columns in _EVENT_TIMES.items()
         ]
         return max((moment for moment in latest if moment is not None), default=None)
+
+
+def _steps(table: Table, frame: pl.DataFrame, delay: timedelta) -> Steps:
+    since = happened_at(table)
+    known_from = pl.max_horizontal(since + timedelta(microseconds=1), pl.coalesce("recorded_at", since + delay))
+    rows = frame.lazy().select(known_from=known_from, since=since)
+    # Only rows that lie before the first one known can be further steps: usually none.
+    first = rows.filter(pl.col("known_from") == pl.col("known_from").min()).select(pl.all().min())
+    further = rows.join(first, how="cross", suffix="_first").filter(pl.col("since") < pl.col("since_first"))
+    steps = pl.concat([first, further.select("known_from", "since")]).sort("known_from", "since").collect()
+    further_back = (pl.col("since") < pl.col("since").cum_min().shift(1)).fill_null(value=True)
+    return steps.drop_nulls().filter(further_back).rows()
 
 
 _EVENT_TIMES: dict[str, tuple[str, ...]] = {
@@ -132,9 +169,7 @@ def happened_at(table: Table) -> pl.Expr:
 
 def rows_known(table: Table, at: pl.Expr, delay: timedelta) -> pl.Expr:
     """Whether a row had happened before `at` and was known by then. An account without a start has always been."""
-    known = (
-        pl.col("recorded_at") if table is ACCOUNTS else pl.coalesce("recorded_at", happened_at(table) + delay)
-    )
+    known = pl.col("recorded_at") if table is ACCOUNTS else pl.coalesce("recorded_at", happened_at(table) + delay)
     condition = (happened_at(table) < at) & (known <= at)
     return condition.fill_null(value=True) if table is ACCOUNTS else condition
 
@@ -154,10 +189,11 @@ def closed_at() -> pl.Expr:
 def totals_at() -> pl.Expr:
     """From when a contact's totals count: once it is closed or, while it is open, from its last change."""
     open_again = (pl.col("reopened_at") > pl.col("resolved_at")).fill_null(value=False)
-    return pl.when(open_again).then(pl.col("updated_at")).otherwise(pl.coalesce(closed_at(), "updated_at"))
+    changed = pl.when(pl.col("updated_at").is_not_null()).then(pl.max_horizontal("updated_at", "reopened_at"))
+    return pl.when(open_again).then(changed).otherwise(pl.coalesce(closed_at(), "updated_at"))
 
 
-_TOTALS = ("reopens", "transfers", "customer_replies", "wait_seconds", "handle_seconds", "abandoned")
+_TOTALS = ("reopens", "transfers", "customer_replies", "wait_seconds", "handle_seconds")
 
 
 def values_known(table: str, at: pl.Expr, delay: timedelta) -> dict[str, pl.Expr]:
@@ -176,22 +212,16 @@ def values_known(table: str, at: pl.Expr, delay: timedelta) -> dict[str, pl.Expr
         return (
             own_time("first_response_at", "resolved_at", "reopened_at", "updated_at")
             | kept(value_known("escalated_at", at, delay), "escalated_at", "escalation")
-            | kept(value_known(closed_at(), at, delay), "outcome")
+            | kept(value_known(closed_at(), at, delay), "outcome", "abandoned")
             | kept(value_known(totals_at(), at, delay), *_TOTALS)
         )
     if table == "surveys":
         return kept(value_known("responded_at", at, delay), "responded_at", "score", "comment")
     if table == "outreach":
         # What came of an outreach is known once the customer reacted, or once the wait for it is over.
-        answered = value_known(
-            pl.coalesce("engaged_at", pl.col("at") + timedelta(days=ENGAGE_DAYS)), at, delay
-        )
+        answered = value_known(pl.coalesce("engaged_at", pl.col("at") + timedelta(days=ENGAGE_DAYS)), at, delay)
         return own_time("engaged_at") | kept(answered, "outcome")
     return {}
-
-
-#: Days a customer has to react to an outreach before it counts as unanswered.
-ENGAGE_DAYS = 14
 
 
 def conform(table: Table, frame: pl.DataFrame | None, delay: timedelta) -> pl.DataFrame:
@@ -210,9 +240,7 @@ def conform(table: Table, frame: pl.DataFrame | None, delay: timedelta) -> pl.Da
 
 
 def _refuse_missing(table: Table, frame: pl.DataFrame) -> None:
-    missing = [
-        column.name for column in table.columns if column.required and column.name not in frame.columns
-    ]
+    missing = [column.name for column in table.columns if column.required and column.name not in frame.columns]
     if missing:
         raise ContractError(f"Table {table.name} lacks the required column {missing[0]!r}.")
 
@@ -222,9 +250,7 @@ def _refuse_empty(table: Table, frame: pl.DataFrame) -> None:
     empty = frame.select(pl.col(required).null_count()).row(0) if frame.height else (0,)
     if any(empty):
         name = next(name for name, count in zip(required, empty, strict=True) if count)
-        raise ContractError(
-            f"Table {table.name} has {max(empty)} rows without {name!r}, which every row needs."
-        )
+        raise ContractError(f"Table {table.name} has {max(empty)} rows without {name!r}, which every row needs.")
     if table is SURVEYS and frame.filter(happened_at(table).is_null()).height:
         raise ContractError("Table surveys has rows with neither 'sent_at' nor 'responded_at'.")
 
@@ -235,9 +261,7 @@ def _defaults(table: str) -> dict[str, pl.Expr]:
         return {
             "segment": pl.col("segment").fill_null("unknown"),
             "is_test": pl.col("is_test").fill_null(value=False),
-            "end_reason": pl.when(pl.col("ended_at").is_not_null()).then(
-                pl.col("end_reason").fill_null("voluntary")
-            ),
+            "end_reason": pl.when(pl.col("ended_at").is_not_null()).then(pl.col("end_reason").fill_null("voluntary")),
         }
     if table == "interactions":
         return {
@@ -259,7 +283,5 @@ def _unique(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     rest = [name for name in frame.columns if name not in (*keys, *newest)]
     versions = frame.filter(repeated).sort([*keys, *newest, *rest], nulls_last=False)
     first = pl.col("recorded_at").min().over(keys)
-    versions = versions.with_columns(first.alias("recorded_at")).unique(
-        keys, keep="last", maintain_order=True
-    )
+    versions = versions.with_columns(first.alias("recorded_at")).unique(keys, keep="last", maintain_order=True)
     return pl.concat([frame.filter(~repeated), versions])

@@ -2,8 +2,9 @@
 
 from models.features.baselines import DEFAULT, Baselines
 from models.features.catalogue import FEATURES
-from models.features.compute import compute, measure
+from models.features.compute import compute
 from models.features.feature import COMPONENTS, Basis, Feature, FeatureSet
+from models.features.usual import measure
 
 __all__ = [
     "COMPONENTS",

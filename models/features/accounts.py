@@ -1,9 +1,22 @@
-"""Facts about the account itself: its age, its terms as of each question, and how long it has been watched."""
+"""Facts about the account itself: its age, its terms as of each question, and how long it has been watched.
+
+Where a history of terms is known, the terms in force are the last that took effect. Without one the account's row
+stands in: what it says now is taken to have always held, and an annual term is rolled back to the anniversary that lay
+ahead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from models.features.expand import DAY_US, NEVER, Events, Ints, coded, instant, microseconds, usable_from
+from models.features.contacts import Facts
+from models.features.expand import DAY_US, EVER, NEVER, Events, Rows, Span, arrays, instant, microseconds, numbers_of
+from models.features.groups import Flags, Floats, Ints
 from models.history import History
 
 _YEAR_US = 365 * DAY_US
@@ -11,114 +24,141 @@ _YEAR_US = 365 * DAY_US
 SETTLED_DAYS = 14
 CHANGE_DAYS = 180
 
-
-def account_frame(history: History) -> pl.DataFrame:
-    """Described accounts in order of their id, numbered `account` from 0, with coded times."""
-    accounts = history.accounts.sort("account_id")
-    delay = history.delay
-    return accounts.select(
-        pl.int_range(pl.len(), dtype=pl.Int64).alias("account"),
-        "account_id",
-        "segment",
-        "mrr",
-        "billing",
-        "seats",
-        instant("started_at").alias("started"),
-        instant("renewal_at").alias("renewal"),
-        instant("onboarded_at").alias("onboarded"),
-        usable_from(instant("onboarded_at"), delay).alias("onboarded_from"),
-    )
-
-
-def observed_from(history: History, at: Ints) -> Ints:
-    """Since when contacts are being recorded, as known at each moment (microseconds; the moment itself if not yet)."""
-    given = (history.observed_from or {}).get("interactions")
-    if given is not None:
-        return np.minimum(microseconds(given), at)
-    known = history.interactions.select(
-        pl.max_horizontal(instant("opened_at") + 1, instant("recorded_at")).alias("from"),
-        instant("opened_at").alias("opened"),
-    ).sort("from", "opened")
-    earliest = np.minimum.accumulate(known["opened"].to_numpy()) if known.height else np.empty(0, np.int64)
-    moments, where = np.unique(at, return_inverse=True)
-    index = np.searchsorted(known["from"].to_numpy(), moments, side="right")
-    first = np.array(
-        [earliest[i - 1] if i else t for i, t in zip(index, moments, strict=True)], dtype=np.int64
-    )
-    return np.minimum(first[where], at)
+_ANNUAL = (pl.col("billing") == "annual").fill_null(value=False).cast(pl.Int64).alias("annual")
+_ACCOUNT_COLUMNS = (
+    "account_id",
+    "segment",
+    "billing",
+    _ANNUAL,
+    "mrr",
+    pl.col("seats").cast(pl.Float64),
+    instant("started_at").alias("started_at"),
+    instant("renewal_at").alias("renewal_at"),
+    instant("onboarded_at").alias("onboarded_at"),
+    pl.max_horizontal(
+        pl.col("started_at").to_physical().fill_null(-NEVER) + 1,
+        pl.col("recorded_at").to_physical().fill_null(-NEVER),
+    ).alias("visible_from"),
+)
+_TERM_COLUMNS = (
+    instant("effective_at").alias("recent"),
+    pl.max_horizontal(instant("effective_at") + 1, instant("recorded_at")).alias("visible_from"),
+    "mrr",
+    pl.col("seats").cast(pl.Float64),
+    instant("renewal_at").alias("renewal_at"),
+    pl.col("billing").is_not_null().cast(pl.Int64).alias("has_billing"),
+    _ANNUAL,
+)
 
 
-def term_events(history: History, codes: pl.DataFrame) -> Events:
-    """Commercial terms over time, sorted by account and the moment they took effect."""
-    effective = instant("effective_at")
-    frame = coded(history, "contracts", codes).select(
-        "account",
-        effective.alias("happened"),
-        pl.max_horizontal(effective + 1, instant("recorded_at")).alias("visible_from"),
-        pl.col("mrr").alias("term_mrr"),
-        pl.col("seats").alias("term_seats"),
-        instant("renewal_at").alias("term_renewal"),
-        pl.col("billing").alias("term_billing"),
-    )
-    return Events.sorted_by(frame, codes.height, "happened")
+@dataclass(frozen=True)
+class Accounts:
+    """Described accounts in order of their id, as a frame and its numbers as arrays; an account's number is its
+    position. From `visible_from` on an account is one we know."""
+
+    frame: pl.DataFrame
+    columns: dict[str, npt.NDArray[Any]]
+
+    @classmethod
+    def of(cls, history: History) -> "Accounts":
+        """The accounts of a history."""
+        frame = history.accounts.select(_ACCOUNT_COLUMNS).sort("account_id")
+        numbers = [name for name, dtype in frame.schema.items() if dtype.is_numeric()]
+        return cls(frame, {name: frame[name].to_numpy() for name in numbers})
+
+    @property
+    def codes(self) -> pl.DataFrame:
+        """account_id and `account`, its number."""
+        return self.frame.select("account_id", pl.int_range(pl.len(), dtype=pl.Int64).alias("account"))
+
+    def known_at(self, accounts: Ints, at: Ints) -> Flags:
+        """Whether each account was known at its moment."""
+        known: Flags = self.columns["visible_from"][accounts] <= at
+        return known
 
 
-def terms_at(terms: Events, accounts: Ints, at: Ints) -> pl.DataFrame:
-    """For each question the terms in force (`term_*`), those before a settled change (`settled_*`), those half a
-    year earlier (`before_*`), and whether any terms were ever written down (`has_terms`)."""
-    ever = np.full(len(at), -NEVER)
-    seen = terms.ask(accounts, at, ever).with_row_index("row")
-    settled = pl.col("happened") < pl.col("at") - SETTLED_DAYS * DAY_US
-    before = pl.col("happened") < pl.col("at") - (SETTLED_DAYS + CHANGE_DAYS) * DAY_US
-    rows = seen.group_by("q", maintain_order=True).agg(
-        pl.col("row").last(),
-        pl.when(settled).then(pl.col("row")).max().alias("settled"),
-        pl.when(before).then(pl.col("row")).max().alias("before"),
-    )
-    values = seen.select("row", "term_mrr", "term_seats", "term_renewal", "term_billing")
-    changes = values.select("row", "term_mrr", "term_seats")
-    joined = rows.join(values, on="row", how="left")
-    for moment in ("settled", "before"):
-        named = changes.rename({"row": moment, "term_mrr": f"{moment}_mrr", "term_seats": f"{moment}_seats"})
-        joined = joined.join(named, on=moment, how="left")
-    described = pl.DataFrame({"q": np.arange(len(at)), "has_terms": terms.rows(accounts) > 0})
-    return described.join(joined.drop("row", "settled", "before"), on="q", how="left").sort("q")
+@dataclass(frozen=True)
+class Terms:
+    """Commercial terms over time: the events, and the billing texts of their rows."""
+
+    events: Events
+    billing: pl.Series
+
+    @classmethod
+    def of(cls, history: History, codes: pl.DataFrame, span: Span) -> "Terms":
+        """The terms that took effect before the span's end."""
+        frame = history.contracts.filter(pl.col("effective_at") < span.until)
+        columns = arrays(frame.select(_TERM_COLUMNS))
+        return cls(Events.of(codes.height, numbers_of(frame, codes), columns, ("recent",)), frame["billing"])
+
+    def ask(self, accounts: Ints, at: Ints) -> Rows:
+        """The terms that had taken effect and were known at each question, the oldest first."""
+        return self.events.ask(accounts, at, reach=EVER)
 
 
-def account_facts() -> dict[str, pl.Expr]:
-    """The account's own facts from its row (`account_frame`), its terms (`terms_at`) and the question's `at`.
+@dataclass(frozen=True)
+class InForce:
+    """The terms in force per question: `row` numbers rows of the terms; `known` says where there are any."""
 
-    Without a history of terms the account's row stands in: what it says now is taken to have always held, and an
-    annual term is rolled back to the anniversary that lay ahead.
-    """
-    at = pl.col("at")
-    known = pl.col("has_terms")
-    billing = pl.when(known).then(pl.coalesce("term_billing", "billing")).otherwise(pl.col("billing"))
-    annual = billing == "annual"
-    ahead = pl.col("term_renewal") - at
-    rolled = pl.when(annual).then(ahead % _YEAR_US)
-    in_history = pl.when(pl.col("term_renewal") != NEVER).then(
-        pl.when(ahead >= 0).then(ahead).otherwise(rolled)
-    )
-    now_ahead = pl.col("renewal") - at
-    from_row = (
-        pl.when(annual)
-        .then(now_ahead % _YEAR_US)
-        .when((now_ahead >= 0) & (now_ahead <= _YEAR_US))
-        .then(now_ahead)
-    )
-    row_renewal = pl.when(pl.col("renewal") != NEVER).then(from_row)
-    renewal = pl.when(known).then(in_history).otherwise(row_renewal)
-    tenure = pl.when(pl.col("started") != NEVER).then((at - pl.col("started")).clip(0) / DAY_US)
-    watched = (at - pl.max_horizontal(pl.when(pl.col("started") != NEVER).then("started"), "observed")).clip(
-        0
-    )
+    row: Ints
+    known: Flags
+    events: Events
+
+    @classmethod
+    def before(cls, rows: Rows, days: int = 0) -> "InForce":
+        """The last terms that took effect before as_of - days."""
+        early = rows["recent"] < rows.at - days * DAY_US
+        # Terms come in the order they took effect, so the last of them is the one that counts.
+        place = rows.groups.most(np.arange(len(rows)), early)
+        known = ~np.isnan(place)
+        row = np.zeros(rows.questions, dtype=np.int64)
+        row[known] = rows.index[place[known].astype(np.int64)]
+        return cls(row, known, rows.events)
+
+    def __getitem__(self, column: str) -> Floats:
+        """A column of the terms; NaN where there are none or it is unknown."""
+        found = np.full(len(self.row), np.nan)
+        found[self.known] = self.events.columns[column][self.row[self.known]]
+        return found
+
+
+def account_facts(accounts: Accounts, numbers: Ints, at: Ints, terms: Rows, observed: Ints, lag: int) -> Facts:
+    """All facts of the questions from their accounts' rows and the terms visible to them. `observed`: since when
+    contacts were being recorded. `billing_row` points into the accounts' billing texts, then the terms'."""
+    own = {name: column[numbers] for name, column in accounts.columns.items()}
+    now = InForce.before(terms)
+    settled, earlier = InForce.before(terms, SETTLED_DAYS), InForce.before(terms, SETTLED_DAYS + CHANGE_DAYS)
+    started = own["started_at"]
+    since = np.where(started == NEVER, observed, np.maximum(started, observed))
+    written = now["has_billing"] == 1
+    annual = np.where(written, now["annual"] == 1, own["annual"])
     return {
-        "billing_now": billing,
-        "mrr_now": pl.when(known).then(pl.col("term_mrr")).otherwise(pl.col("mrr")),
-        "seats_now": pl.when(known).then(pl.col("term_seats")).otherwise(pl.col("seats")),
-        "renewal_days": renewal / DAY_US,
-        "tenure_days": tenure,
-        "history_days": watched / DAY_US,
-        "is_onboarded": (at >= pl.col("onboarded_from")),
+        "billing_row": np.where(written, accounts.frame.height + now.row, numbers),
+        "mrr_now": np.where(now.known, now["mrr"], own["mrr"]),
+        "seats_now": np.where(now.known, now["seats"], own["seats"]),
+        "renewal_days": _renewal_days(now, own["renewal_at"], at, annual),
+        "tenure_days": np.where(started == NEVER, np.nan, np.maximum(at - started, 0) / DAY_US),
+        "history_days": np.maximum(at - since, 0) / DAY_US,
+        "onboarded": (own["onboarded_at"] <= at - lag).astype(np.int64),
+        "settled_mrr": settled["mrr"],
+        "settled_seats": settled["seats"],
+        "before_mrr": earlier["mrr"],
+        "before_seats": earlier["seats"],
     }
+
+
+def _renewal_days(now: InForce, own: Ints, at: Ints, annual: Flags) -> Floats:
+    """Days to the end of the term; NaN where no term is known or it has run out."""
+    renewal = np.where(now.known, np.nan_to_num(now["renewal_at"], nan=NEVER), own)
+    ahead = renewal - at
+    written = np.where(ahead >= 0, ahead, np.where(annual, ahead % _YEAR_US, np.nan))
+    rolled = np.where(annual, ahead % _YEAR_US, np.where((ahead >= 0) & (ahead <= _YEAR_US), ahead, np.nan))
+    return np.where(renewal >= NEVER, np.nan, np.where(now.known, written, rolled)) / DAY_US
+
+
+def observed_since(watched: Sequence[tuple[datetime, datetime]], at: Ints) -> Ints:
+    """Since when contacts were being recorded, as known at each moment (microseconds); that moment if not yet.
+    `watched` are the steps of `History.watched`."""
+    known_from = np.array([microseconds(step[0]) for step in watched], dtype=np.int64)
+    since = np.array([NEVER, *(microseconds(step[1]) for step in watched)], dtype=np.int64)
+    return np.minimum(since[np.searchsorted(known_from, at, side="right")], at)

@@ -1,172 +1,135 @@
-"""Facts about surveys and outreach: what was asked, what was answered, and what was met with silence."""
+"""Facts about surveys: what was asked, what was answered, and what was met with silence."""
 
-import math
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from models.accounts import OUTREACH
-from models.features.contacts import count, grid, within
-from models.features.expand import DAY_US, NEVER, Events, coded, instant, usable_from
-from models.history import ENGAGE_DAYS, History
+from models.features.contacts import Facts
+from models.features.expand import DAY_US, NEVER, Events, Rows, Span, arrays, instant, numbers_of
+from models.features.groups import Flags, Floats, Groups, Ints, grid, ratio, spread
+from models.history import History
 from models.surveys import INSTRUMENTS, RESPONSE_DAYS
 
 HALF_LIFE_DAYS = 90
-#: Scores are kept as shares of their scale on this grid.
-_SCORE_BITS = 16
-_PACK = 1 << 17
+#: Answers closer together say nothing about a trend.
+TREND_SPAN_DAYS = 14
+#: Scores are kept as shares of their scale on this binary grid, weights and weighted scores on the finer one.
+_SCORE_BITS, _WEIGHT_BITS = 16, 30
 
 
-def scale(edge: str) -> pl.Expr:
-    """The lowest or highest possible score of a row's instrument (`edge`: scale_min or scale_max)."""
-    known = {name: getattr(instrument, edge) for name, instrument in INSTRUMENTS.items()}
-    usual = pl.col("instrument").replace_strict(known, default=None, return_dtype=pl.Float64)
-    return pl.coalesce(pl.col(edge), usual)
+_ASKED = pl.coalesce("sent_at", "responded_at")
+_RECENT = pl.coalesce("responded_at", "sent_at")
+_COLUMNS = (
+    instant(_RECENT).alias("recent"),
+    pl.max_horizontal(instant(_ASKED) + 1, instant("recorded_at")).alias("visible_from"),
+    instant("sent_at").alias("sent_at"),
+    instant("responded_at").alias("responded_at"),
+    *(pl.col(name) for name in ("score", "scale_min", "scale_max")),
+    pl.col("low_is_good").fill_null(value=False),
+    *((pl.col("instrument") == name).alias(name) for name in INSTRUMENTS),
+)
 
 
-def share_of_scale() -> pl.Expr:
-    """A score as a share of its scale, 1 the best; unknown where the scale is."""
-    low, high = scale("scale_min"), scale("scale_max")
-    share = pl.when(high > low).then((pl.col("score") - low) / (high - low))
-    return pl.when(pl.col("low_is_good").fill_null(value=False)).then(1 - share).otherwise(share)
+def survey_events(history: History, codes: pl.DataFrame, span: Span) -> Events:
+    """Invitations and answers, with scores as shares of their scales."""
+    frame = history.surveys.filter(span.holds(_ASKED, _RECENT))
+    columns = arrays(frame.select(_COLUMNS))
+    share = share_of_scale(columns)
+    low = share <= _usual(columns, "low") + 1e-9
+    return Events.of(codes.height, numbers_of(frame, codes), columns | {"share": grid(share, _SCORE_BITS), "low": low})
 
 
-def low_share() -> pl.Expr:
-    """The share of the scale at or below which an answer voices dissatisfaction; unknown instruments have none."""
-    limits = {name: instrument.low for name, instrument in INSTRUMENTS.items()}
-    return pl.col("instrument").replace_strict(limits, default=None, return_dtype=pl.Float64)
-
-
-def is_low() -> pl.Expr:
-    """Whether an answered survey voices dissatisfaction (CSAT <= 2/5, CES <= 3/7, NPS <= 6/10)."""
-    return (share_of_scale() <= low_share() + 1e-9).fill_null(value=False)
-
-
-def survey_events(history: History, codes: pl.DataFrame) -> Events:
-    """Invitations and answers of described accounts, sorted by account and time."""
-    asked = instant(pl.coalesce("sent_at", "responded_at"))
-    frame = coded(history, "surveys", codes).select(
-        "account",
-        asked.alias("happened"),
-        pl.max_horizontal(asked + 1, instant("recorded_at")).alias("visible_from"),
-        pl.col("survey_id").hash(seed=5).reinterpret(signed=True).alias("tie"),
-        instant("sent_at").alias("sent"),
-        instant("responded_at").alias("responded"),
-        usable_from(instant("responded_at"), history.delay).alias("responded_from"),
-        grid(share_of_scale(), _SCORE_BITS).alias("share"),
-        is_low().alias("low"),
-        *((pl.col("instrument") == name).alias(name) for name in INSTRUMENTS),
+def share_of_scale(columns: dict[str, npt.NDArray[Any]]) -> Floats:
+    """Scores as shares of their scales, 1 the best; NaN where the score or its scale is unknown."""
+    bottom, top = (
+        np.where(np.isnan(columns[edge]), _usual(columns, edge), columns[edge]) for edge in ("scale_min", "scale_max")
     )
-    return Events.sorted_by(frame, codes.height, "happened", "tie")
+    share = ratio(columns["score"] - bottom, top - bottom, where=top > bottom)
+    return np.where(columns["low_is_good"], 1 - share, share)
 
 
-def survey_states(asked: pl.DataFrame) -> pl.DataFrame:
-    """Each visible invitation as its question sees it."""
-    answered = pl.col("at") >= pl.col("responded_from")
-    invited = pl.col("sent") != NEVER
-    return asked.with_columns(
-        invited.alias("invited"),
-        answered.alias("answered"),
-        pl.when(invited).then((pl.col("at") - pl.col("sent")) / DAY_US).alias("sent_age"),
-        pl.when(answered).then((pl.col("at") - pl.col("responded")) / DAY_US).alias("answer_age"),
-    ).with_columns(
-        (pl.col("invited") & (pl.col("sent_age") >= RESPONSE_DAYS)).alias("matured"),
-        pl.col("answered").and_(pl.col("share").is_not_null()).alias("scored"),
-        grid((-pl.col("answer_age") / HALF_LIFE_DAYS * math.log(2)).exp(), 30).alias("weight"),
-        pl.when(pl.col("answered")).then(pl.col("sent_age")).min().over("q").alias("last_answered"),
-    )
+def _usual(columns: dict[str, npt.NDArray[Any]], attribute: str) -> Floats:
+    """What each row's instrument says of itself; NaN for instruments we do not know."""
+    found = np.full(len(columns["recent"]), np.nan)
+    for name, instrument in INSTRUMENTS.items():
+        found[columns[name]] = getattr(instrument, attribute)
+    return found
 
 
-def survey_facts() -> list[pl.Expr]:
-    """The facts of a question, as aggregates over its surveys' states."""
-    year = within(365, "answer_age") & pl.col("scored")
-    matured, silent = pl.col("matured"), pl.col("matured") & ~pl.col("answered")
-    since_answer = (pl.col("sent_age") < pl.col("last_answered")).fill_null(value=True)
-    late, early = within(180, "sent_age"), (pl.col("sent_age") > 180) & within(360, "sent_age")
-    return [
-        count(matured & within(365, "sent_age")).alias("invitations_365d"),
-        count(matured & late).alias("invitations_180d"),
-        count(matured & late & pl.col("answered")).alias("answered_180d"),
-        count(matured & early).alias("invitations_181_360d"),
-        count(matured & early & pl.col("answered")).alias("answered_181_360d"),
-        count(silent & since_answer & within(365, "sent_age")).alias("unanswered_in_a_row"),
-        count(pl.col("answered") & within(365, "answer_age")).alias("responses_365d"),
-        pl.when(pl.col("answered") & pl.col("low"))
-        .then(pl.col("answer_age"))
-        .min()
-        .alias("days_since_low_score"),
-        *_score_facts("csat", year),
-        *_score_facts("ces", year),
-        *_score_facts("nps", year),
-        *_trend_facts(year & pl.col("csat")),
-        count(year).alias("scores_365d"),
-        _sum(pl.col("share"), year).alias("scores_sum_365d"),
-        _sum(pl.col("share") * pl.col("share"), year).alias("scores_sum2_365d"),
-        count(within(180, "answer_age") & pl.col("scored") & pl.col("ces")).alias("ces_180d"),
-        count(within(180, "answer_age") & pl.col("scored") & pl.col("ces") & pl.col("low")).alias(
-            "ces_low_180d"
-        ),
-        _sum(pl.col("share"), within(180, "answer_age") & pl.col("scored") & pl.col("ces")).alias(
-            "ces_sum_180d"
-        ),
-        _last_nps(year),
-    ]
+def survey_facts(rows: Rows, lag: int) -> Facts:
+    """All facts of the questions from the surveys visible to them."""
+    responded = rows["responded_at"]
+    answered = responded <= rows.at - lag
+    return {**_response_facts(rows, answered), **_answer_facts(rows, answered)}
 
 
-def _sum(value: pl.Expr, where: pl.Expr) -> pl.Expr:
-    return pl.when(where).then(value).otherwise(0.0).sum()
+def _response_facts(rows: Rows, answered: Flags) -> Facts:
+    """Who answers when asked: invitations count once they had their 14 days, answers if they came within those."""
+    groups, sent = rows.groups, rows["sent_at"]
+    waited, age = RESPONSE_DAYS * DAY_US, rows.at - sent
+    due = (sent != NEVER) & (age >= waited)
+    in_time = answered & (rows["responded_at"] <= sent + waited)
+    late = due & (age <= 180 * DAY_US)
+    early = due & (age > 180 * DAY_US) & (age <= 360 * DAY_US)
+    last_answered = groups.least(age, answered & (sent != NEVER))
+    since = ~(age >= last_answered[rows.q])
+    return {
+        "invitations_365d": groups.count(due & (age <= 365 * DAY_US)),
+        "invitations_180d": groups.count(late),
+        "answered_180d": groups.count(late & in_time),
+        "invitations_181_360d": groups.count(early),
+        "answered_181_360d": groups.count(early & in_time),
+        "unanswered_in_a_row": groups.count(due & ~answered & since & (age <= 365 * DAY_US)),
+    }
 
 
-def _score_facts(name: str, year: pl.Expr) -> list[pl.Expr]:
-    where = year & pl.col(name)
-    weighted = grid(pl.col("weight") * pl.col("share"), 30)
-    return [
-        count(where).alias(f"{name}_365d"),
-        _sum(pl.col("share"), where).alias(f"{name}_plain_365d"),
-        _sum(pl.col("weight"), where).alias(f"{name}_weight_365d"),
-        _sum(weighted, where).alias(f"{name}_sum_365d"),
-    ]
+def _answer_facts(rows: Rows, answered: Flags) -> Facts:
+    """What they said. An answer may be old although its invitation is not needed for it, and the other way round."""
+    groups, share = rows.groups, rows["share"]
+    age = np.where(answered, rows.at - rows["responded_at"], NEVER)
+    year = age <= 365 * DAY_US
+    scored = year & ~np.isnan(share)
+    share = np.where(scored, share, 0.0)
+    hard = scored & rows["ces"] & (age <= 180 * DAY_US)
+    count, total = groups.count(scored), groups.total(share, scored)
+    instruments = [_instrument_facts(rows, name, scored, share, age) for name in INSTRUMENTS]
+    nps = scored & rows["nps"]
+    return {
+        "responses_365d": groups.count(year),
+        "days_since_low_score": groups.least(age, answered & rows["low"]) / DAY_US,
+        "scores_365d": count,
+        "scores_sd_365d": spread(count, total, groups.total(share * share, scored), least=3),
+        "ces_180d": groups.count(hard),
+        "ces_low_180d": groups.count(hard & rows["low"]),
+        "ces_sum_180d": groups.total(share, hard),
+        "nps_last": groups.latest(share, rows["responded_at"], nps),
+        "nps_last_days": groups.least(age, nps) / DAY_US,
+        "csat_slope_365d": _slope(groups, age, share, scored & rows["csat"]),
+        **{name: values for facts in instruments for name, values in facts.items()},
+    }
 
 
-def _trend_facts(where: pl.Expr) -> list[pl.Expr]:
-    x = grid(-pl.col("answer_age") / HALF_LIFE_DAYS, 16)
-    y = pl.col("share")
-    return [
-        _sum(x, where).alias("trend_x"),
-        _sum(y, where).alias("trend_y"),
-        _sum(x * x, where).alias("trend_xx"),
-        _sum(x * y, where).alias("trend_xy"),
-    ]
+def _instrument_facts(rows: Rows, name: str, scored: Flags, share: Floats, age: Ints) -> Facts:
+    """Number and sum of an instrument's scores of a year, plain and with a half-life of 90 days."""
+    groups, where = rows.groups, scored & rows[name]
+    weight = grid(np.exp2(-np.where(where, age, 0) / (HALF_LIFE_DAYS * DAY_US)), _WEIGHT_BITS)
+    return {
+        f"{name}_365d": groups.count(where),
+        f"{name}_plain_365d": groups.total(share, where),
+        f"{name}_weight_365d": groups.total(weight, where),
+        f"{name}_sum_365d": groups.total(grid(weight * share, _WEIGHT_BITS), where),
+    }
 
 
-def _last_nps(year: pl.Expr) -> pl.Expr:
-    """The latest NPS answer's age and score packed into one sortable integer."""
-    age = pl.col("at") - pl.col("responded")
-    packed = (NEVER // _PACK - age) * _PACK + (pl.col("share") * 2**_SCORE_BITS).cast(pl.Int64)
-    return pl.when(year & pl.col("nps")).then(packed).max().alias("nps_last_packed")
-
-
-def unpack_nps(packed: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    """The latest NPS answer as (age in days, share of the scale)."""
-    return (NEVER // _PACK - packed // _PACK) / DAY_US, (packed % _PACK) / 2.0**_SCORE_BITS
-
-
-def outreach_events(history: History, codes: pl.DataFrame) -> Events:
-    """What the company did about described accounts, held-out decisions left aside."""
-    frame = coded(history, OUTREACH.name, codes).filter(~pl.col("held_out").fill_null(value=False))
-    when = instant("at")
-    frame = frame.select(
-        "account",
-        when.alias("happened"),
-        pl.max_horizontal(when + 1, instant("recorded_at")).alias("visible_from"),
-        usable_from(instant("engaged_at"), history.delay).alias("engaged_from"),
-        pl.col("outcome").is_in(["reached", "saved"]).fill_null(value=False).alias("reached"),
-    )
-    return Events.sorted_by(frame, codes.height, "happened")
-
-
-def outreach_facts() -> list[pl.Expr]:
-    """Outreach of 180 days that had its time to be answered, and how much of it was not."""
-    age = (pl.col("at") - pl.col("happened")) / DAY_US
-    due = (age >= ENGAGE_DAYS) & (age <= 180)
-    silent = due & ~(pl.col("at") >= pl.col("engaged_from")) & ~pl.col("reached")
-    return [count(due).alias("outreach_180d"), count(silent).alias("outreach_no_answer_180d")]
+def _slope(groups: Groups, age: Ints, share: Floats, where: Flags) -> Floats:
+    """Least-squares slope of the scores per 90 days; NaN where the answers span fewer than 14 days."""
+    x = grid(-np.where(where, age, 0) / (HALF_LIFE_DAYS * DAY_US), _SCORE_BITS)
+    n = groups.count(where)
+    sum_x, sum_y = groups.total(x, where), groups.total(share, where)
+    # n sums, so that every product and difference is exact before the one division.
+    across = n * groups.total(x * share, where) - sum_x * sum_y
+    along = n * groups.total(x * x, where) - sum_x * sum_x
+    spanned = groups.most(age, where) - groups.least(age, where) >= TREND_SPAN_DAYS * DAY_US
+    return ratio(across, along, where=spanned)

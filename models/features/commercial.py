@@ -3,6 +3,7 @@
 import polars as pl
 
 from models.features.feature import Basis, Feature
+from models.features.formulas import flag
 
 #: Onboarding should be over by now.
 _ONBOARDING_DAYS = 90
@@ -20,7 +21,7 @@ COMMERCIAL: list[Feature] = [
         missing="no term known: unknown",
         churn=0,
         silent=0,
-        value=pl.when(pl.col("billing_now") == "monthly").then(MONTHLY).otherwise(pl.col("renewal_days")),
+        value=pl.when(pl.col("billing") == "monthly").then(MONTHLY).otherwise(pl.col("renewal_days")),
         basis=Basis("steps", (0.0, 14.0, 44.0, 74.0, 105.0, 180.0, 270.0)),
         sentence="{renewal}",
         usual="",
@@ -34,7 +35,7 @@ COMMERCIAL: list[Feature] = [
         missing="unknown",
         churn=0,
         silent=0,
-        value=pl.col("billing_now"),
+        value=pl.col("billing"),
         basis=Basis("category"),
         sentence="billed {billing}",
         usual="",
@@ -62,7 +63,7 @@ COMMERCIAL: list[Feature] = [
         missing="start unknown: unknown",
         churn=1,
         silent=1,
-        value=(pl.col("tenure_days") < _EARLY_DAYS).cast(pl.Float64),
+        value=flag(pl.col("tenure_days") < _EARLY_DAYS),
         basis=Basis("line", (0.0, 1.0)),
         sentence="a customer for {tenure_days:.0f} days",
         usual="usual is to be past the first half year",
@@ -76,7 +77,7 @@ COMMERCIAL: list[Feature] = [
         missing="unknown",
         churn=0,
         silent=0,
-        value=pl.col("mrr_now").clip(0.0).log1p(),
+        value=pl.col("mrr_now").log1p(),
         basis=Basis("line", (4.0, 6.5, 8.5, 11.0)),
         sentence="monthly revenue of {mrr_now:,.0f}",
         usual="usual is {:money}",
@@ -121,7 +122,7 @@ COMMERCIAL: list[Feature] = [
         missing="no history of terms that long: unknown",
         churn=-1,
         silent=-1,
-        value=(pl.col("settled_seats") - pl.col("before_seats")).cast(pl.Float64),
+        value=pl.col("settled_seats") - pl.col("before_seats"),
         basis=Basis("line", (-10.0, 0.0, 10.0)),
         sentence="seats went from {before_seats:n} to {settled_seats:n} in half a year",
         usual="usual is no change",
@@ -136,7 +137,7 @@ COMMERCIAL: list[Feature] = [
         churn=1,
         silent=1,
         value=pl.when("tracks_onboarding").then(
-            (~pl.col("is_onboarded") & (pl.col("tenure_days") > _ONBOARDING_DAYS)).cast(pl.Float64)
+            flag((pl.col("onboarded") == 0) & (pl.col("tenure_days") > _ONBOARDING_DAYS))
         ),
         basis=Basis("line", (0.0, 1.0)),
         sentence="not onboarded after {tenure_days:.0f} days",

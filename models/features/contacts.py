@@ -1,248 +1,369 @@
-"""Facts about an account's inbound contacts: who came back, how hard it was, what was left lying.
+"""Facts about an account's contacts: how often, how hard it was, what was left lying, when a voice was raised.
 
-Rows arrive in the order (question, issue key, opening), so a contact's neighbours on its issue are the rows
-before and after it. Sums are taken over numbers rounded to a binary grid: such sums are exact in 64-bit floats,
-hence the same bit for bit whatever the order, the batch or the number of threads.
+Contacts arrive in the order (question, issue, opening), so a contact's neighbours on its issue are the rows before and
+after it. Two contacts belong to one issue if they share an issue id or, where there is none, follow each other on one
+topic within 7 days:
+
+    billing, phone   1 March
+    billing, email   5 March    4 days later: a repeat, on the issue of 1 March, on another channel
+    billing, phone  20 March   15 days later: a new issue
 """
 
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 import polars as pl
 
-from models.features.expand import DAY_US, NEVER, Events, coded, instant, usable_from
+from models.features.baselines import Baselines
+from models.features.expand import DAY_US, Events, Rows, Span, arrays, instant, numbers_of
+from models.features.groups import Flags, Floats, Groups, Ints, grid, spread
 from models.history import History, closed_at, totals_at
 from models.interactions import REPEAT_DAYS
 
+Facts = dict[str, Ints | Floats]
+
 #: Contacts this close together are one visit when gaps between contacts are measured.
 SAME_VISIT_US = 3_600_000_000
-#: Days after which an unanswered matter counts as given up.
+#: Days after which an unanswered matter counts as given up, and which a reopening may take to count.
 QUIET_DAYS = 14
-#: Half an order of decay for past escalations and complaints, days.
+#: Past escalations and complaints fade by exp(-age / DECAY_DAYS).
 DECAY_DAYS = 60
 SELF_SERVICE = ("self_service", "portal")
 _MINUTE_US = 60_000_000
-#: Room for an effort below 1024 beside an age in one sortable integer.
-_PACK = 1024
+#: Binary grids: logarithms, logarithms whose squares are summed too, and weights that decay.
+_LN_BITS, _SPREAD_BITS, _WEIGHT_BITS = 20, 16, 30
+
+_INBOUND = pl.col("direction") == "inbound"
+_GAVE_UP = (pl.col("outcome").is_in(["abandoned", "auto_closed"]) | pl.col("abandoned")).fill_null(value=False)
+_FAILED = (_GAVE_UP | (pl.col("outcome") == "unresolved")).fill_null(value=False)
+_DEMANDED = ((pl.col("escalation") == "customer") & pl.col("escalated_at").is_not_null()).fill_null(value=False)
+#: Without an id or a topic nothing says that two contacts are about one problem.
+_ISSUE = pl.coalesce(
+    pl.when(pl.col("issue_id").is_not_null()).then(pl.col("issue_id").hash(1)),
+    pl.when(pl.col("category").is_not_null()).then(pl.col("category").hash(2)),
+    pl.col("interaction_id").hash(3),
+)
 
 
-def grid(expr: pl.Expr, bits: int = 20) -> pl.Expr:
-    """Round to multiples of 2^-bits, so that sums do not depend on their order."""
-    return (expr * 2.0**bits).round() / 2.0**bits
+def _code(column: str) -> pl.Expr:
+    """A text as a whole number of 0 to 2^45, -1 if unknown."""
+    known = pl.col(column).is_not_null()
+    return pl.when(known).then(pl.col(column).hash(4) // 2**19).otherwise(-1).cast(pl.Int64)
 
 
-def events(history: History, codes: pl.DataFrame) -> Events:
-    """Inbound contacts of described accounts, sorted by account, issue key and opening."""
-    frame = coded(history, "interactions", codes).filter(pl.col("direction") == "inbound")
-    explicit = pl.col("issue_id").is_not_null()
-    # Without an id or a topic nothing says that two contacts are about one problem.
-    key = pl.coalesce(
-        pl.format("i{}", "issue_id"), pl.format("c{}", "category"), pl.format("r{}", "interaction_id")
-    )
-    opened, delay = instant("opened_at"), history.delay
-    frame = frame.select(
-        "account",
-        opened.alias("happened"),
-        pl.max_horizontal(opened + 1, instant("recorded_at")).alias("visible_from"),
-        opened.alias("opened"),
-        key.hash(seed=1).reinterpret(signed=True).alias("issue"),
-        pl.col("interaction_id").hash(seed=2).reinterpret(signed=True).alias("tie"),
-        explicit.alias("explicit"),
-        pl.col("channel").hash(seed=3).reinterpret(signed=True).fill_null(0).alias("channel"),
-        pl.col("channel").is_in(SELF_SERVICE).fill_null(value=False).alias("self_service"),
-        pl.col("contact_id").hash(seed=4).reinterpret(signed=True).alias("person"),
-        (pl.col("kind") == "complaint").fill_null(value=False).alias("complaint"),
-        (pl.col("escalation") == "customer").fill_null(value=False).alias("demanded"),
-        _gave_up().alias("gave_up"),
-        (_gave_up() | (pl.col("outcome") == "unresolved")).fill_null(value=False).alias("failing"),
-        instant(closed_at()).alias("closed"),
-        usable_from(instant(closed_at()), delay).alias("closed_from"),
-        usable_from(instant(totals_at()), delay).alias("totals_from"),
-        usable_from(instant("reopened_at"), delay).alias("reopened_from"),
-        (pl.col("reopened_at") > pl.col("resolved_at")).fill_null(value=False).alias("reopened_last"),
-        instant("first_response_at").alias("answered"),
-        usable_from(instant("first_response_at"), delay).alias("answered_from"),
-        instant("escalated_at").alias("escalated"),
-        usable_from(instant("escalated_at"), delay).alias("escalated_from"),
-        pl.col("resolved_at").is_not_null().alias("resolved"),
-        pl.col("reopens").fill_null(0).alias("reopens"),
-        pl.col("transfers").fill_null(0).alias("transfers"),
-        pl.col("sla_first_response_minutes").alias("target_answer"),
-        pl.col("sla_resolution_minutes").alias("target_resolution"),
-    )
-    return Events.sorted_by(frame, codes.height, "issue", "opened", "tie")
+_OPENED = (
+    instant("opened_at").alias("recent"),
+    pl.max_horizontal(instant("opened_at") + 1, instant("recorded_at")).alias("visible_from"),
+)
+_COLUMNS = (
+    *_OPENED,
+    _INBOUND.alias("inbound"),
+    _ISSUE.reinterpret(signed=True).alias("issue"),
+    pl.col("issue_id").is_not_null().alias("has_issue_id"),
+    _code("channel").alias("channel"),
+    pl.col("channel").is_in(SELF_SERVICE).fill_null(value=False).alias("self_service"),
+    _code("contact_id").alias("person"),
+    (pl.col("kind") == "complaint").fill_null(value=False).alias("complaint"),
+    _DEMANDED.alias("demanded"),
+    _GAVE_UP.alias("gave_up"),
+    _FAILED.alias("failed"),
+    instant(closed_at()).alias("closed_at"),
+    instant("resolved_at").alias("resolved_at"),
+    instant("reopened_at").alias("reopened_at"),
+    instant("first_response_at").alias("answered_at"),
+    instant("escalated_at").alias("escalated_at"),
+    instant(totals_at()).alias("totals_at"),
+    pl.col("reopens").fill_null(0),
+    pl.col("transfers").fill_null(0),
+    pl.col("sla_first_response_minutes").alias("target_answer"),
+    pl.col("sla_resolution_minutes").alias("target_resolution"),
+)
 
 
-def _gave_up() -> pl.Expr:
-    left = pl.col("outcome").is_in(["abandoned", "auto_closed"]) | pl.col("abandoned")
-    return left.fill_null(value=False)
+def contact_events(history: History, codes: pl.DataFrame, span: Span) -> Events:
+    """The contacts of all directions."""
+    frame = history.interactions.filter(span.holds("opened_at"))
+    columns = arrays(frame.select(_COLUMNS))
+    by = ("issue", "recent")
+    return Events.of(codes.height, numbers_of(frame, codes), columns, by, tie=frame["interaction_id"])
 
 
-def states(asked: pl.DataFrame, usual_minutes: tuple[float, float]) -> pl.DataFrame:
-    """Each visible contact as its question sees it. `usual_minutes` are the portfolio's median first response and
-    resolution, which stand in for targets nobody set."""
-    at, age = pl.col("at"), pl.col("at") - pl.col("opened")
-    closed = at >= pl.col("closed_from")
-    reopened = at >= pl.col("reopened_from")
-    same_before = (pl.col("issue") == pl.col("issue").shift(1)) & (pl.col("q") == pl.col("q").shift(1))
-    same_after = (pl.col("issue") == pl.col("issue").shift(-1)) & (pl.col("q") == pl.col("q").shift(-1))
-    before = pl.when(same_before).then(pl.col("opened") - pl.col("opened").shift(1))
-    after = pl.when(same_after).then(pl.col("opened").shift(-1) - pl.col("opened"))
-    first = asked.with_columns(
-        (age / DAY_US).alias("age"),
-        (closed & ~(reopened & pl.col("reopened_last"))).alias("is_closed"),
-        reopened.alias("was_reopened"),
-        (at >= pl.col("totals_from")).alias("counts"),
-        (at >= pl.col("answered_from")).alias("is_answered"),
-        (at >= pl.col("escalated_from")).alias("is_escalated"),
-        (before / DAY_US).alias("days_before"),
-        (after / DAY_US).alias("days_after"),
-        (same_before & (pl.col("channel") != pl.col("channel").shift(1)))
-        .fill_null(value=False)
-        .alias("other_channel"),
-    )
-    second = first.with_columns(
-        (pl.col("days_before") <= REPEAT_DAYS).fill_null(value=False).alias("repeat"),
-        (
-            pl.col("days_before").is_null() | (~pl.col("explicit") & (pl.col("days_before") > REPEAT_DAYS))
-        ).alias("new_issue"),
-        (pl.col("is_closed") & pl.col("failing")).alias("failed"),
-        pl.when("counts").then(pl.col("transfers")).otherwise(0).alias("moves"),
-        pl.when("counts").then(pl.col("reopens")).otherwise(0).alias("reopenings"),
-        ((at - pl.col("escalated")) / DAY_US).alias("escalation_age"),
-        (pl.when("is_answered").then(pl.col("answered") - pl.col("opened")).otherwise(age) / _MINUTE_US)
-        .clip(1.0)
-        .alias("answer_minutes"),
-        (pl.when("is_closed").then(pl.col("closed") - pl.col("opened")).otherwise(age) / _MINUTE_US)
-        .clip(1.0)
-        .alias("closing_minutes"),
-        pl.when("is_closed").then((at - pl.col("closed")) / DAY_US).alias("closed_age"),
-    )
-    answer, resolution = usual_minutes
-    return second.with_columns(
-        pl.col("new_issue").cast(pl.Int64).cum_sum().alias("issue_number"),
-        (pl.col("failed") | (~pl.col("is_closed") & (pl.col("age") >= QUIET_DAYS))).alias("left_lying"),
-        (pl.col("answer_minutes") / pl.col("target_answer").fill_null(answer).clip(1.0))
-        .log()
-        .alias("ln_answer"),
-        (pl.col("closing_minutes") / pl.col("target_resolution").fill_null(resolution).clip(1.0))
-        .log()
-        .alias("ln_closing"),
-        pl.col("closing_minutes").log().alias("ln_minutes"),
-    )
+def opening_events(history: History, codes: pl.DataFrame, span: Span) -> Events:
+    """Nothing but when inbound contacts were opened, however long ago."""
+    frame = history.interactions.filter(_INBOUND & (pl.col("opened_at") < span.until))
+    return Events.of(codes.height, numbers_of(frame, codes), arrays(frame.select(_OPENED)))
 
 
-def within(days: int, age: str = "age") -> pl.Expr:
-    """Whether an age in days lies in the half-open window [as_of - days, as_of)."""
-    return pl.col(age) <= days
+@dataclass(frozen=True)
+class Contacts:
+    """Inbound contacts as each question sees them, one element per contact.
+
+    Ages are microseconds before the question. `before` and `after` are the distances to the contacts before and after
+    it on the same key (issue id or topic), NEVER-like large where there is none; `lag` is how long after it happened a
+    value may be used.
+    """
+
+    rows: Rows
+    lag: int
+
+    def within(self, days: int) -> Flags:
+        """Whether it was opened in the half-open window [as_of - days, as_of)."""
+        return self.age <= days * DAY_US
+
+    def known(self, column: str) -> Flags:
+        """Whether the value of a time column had happened and was known."""
+        return self.rows[column] <= self.rows.at - self.lag
+
+    @cached_property
+    def opened(self) -> Ints:
+        return self.rows["recent"]
+
+    @cached_property
+    def age(self) -> Ints:
+        return self.rows.at - self.opened
+
+    @cached_property
+    def reopened(self) -> Flags:
+        return self.known("reopened_at")
+
+    @cached_property
+    def closed(self) -> Flags:
+        """Closed and not open again."""
+        open_again = self.reopened & (self.rows["reopened_at"] > self.rows["resolved_at"])
+        return self.known("closed_at") & ~open_again
+
+    @cached_property
+    def failed(self) -> Flags:
+        """Closed without a solution."""
+        failed: Flags = self.rows["failed"]
+        return self.closed & failed
+
+    @cached_property
+    def left_lying(self) -> Flags:
+        """Failed, or open for 14 days."""
+        return self.failed | (~self.closed & (self.age >= QUIET_DAYS * DAY_US))
+
+    @cached_property
+    def _same_key(self) -> Flags:
+        """(contacts + 1) whether the contact before position i and the one at i share question and key."""
+        same = np.zeros(len(self.rows) + 1, dtype=np.bool_)
+        issue, q = self.rows["issue"], self.rows.q
+        same[1:-1] = (issue[1:] == issue[:-1]) & (q[1:] == q[:-1])
+        return same
+
+    @cached_property
+    def before(self) -> Ints:
+        gap = np.diff(self.opened, prepend=0)
+        return np.where(self._same_key[:-1], gap, _FAR)
+
+    @cached_property
+    def after(self) -> Ints:
+        gap = np.diff(self.opened, append=0)
+        return np.where(self._same_key[1:], gap, _FAR)
+
+    @cached_property
+    def repeat(self) -> Flags:
+        """Whether an earlier contact on the same issue lies within 7 days before it."""
+        return self.before <= REPEAT_DAYS * DAY_US
+
+    @cached_property
+    def first(self) -> Flags:
+        """Whether it opens an issue."""
+        return np.where(self.rows["has_issue_id"], self.before == _FAR, ~self.repeat)
+
+    @cached_property
+    def unfollowed(self) -> Flags:
+        """Whether no further contact on the issue came within 7 days."""
+        return self.after > REPEAT_DAYS * DAY_US
+
+    @cached_property
+    def switched(self) -> Flags:
+        """Whether the contact before it on its issue came by another channel."""
+        channel: Ints = self.rows["channel"]
+        earlier: Ints = np.roll(channel, 1)
+        other: Flags = (channel != earlier) & (channel >= 0) & (earlier >= 0)
+        return other & ~self.first
+
+    @cached_property
+    def transfers(self) -> Ints:
+        return np.where(self.known("totals_at"), self.rows["transfers"], 0)
+
+    @cached_property
+    def reopenings(self) -> Ints:
+        return np.where(self.known("totals_at"), self.rows["reopens"], 0)
+
+    def minutes_until(self, happened: Flags, column: str) -> Floats:
+        """Minutes from the opening to what happened, else the minutes elapsed; at least one."""
+        until = np.where(happened, self.rows[column], self.rows.at)
+        return np.maximum((until - self.opened) / _MINUTE_US, 1.0)
 
 
-def count(condition: pl.Expr) -> pl.Expr:
-    """How many rows meet a condition."""
-    return condition.sum().cast(pl.Int64)
+_FAR = 2**62
 
 
-def _total(value: pl.Expr, where: pl.Expr) -> pl.Expr:
-    return pl.when(where).then(value).otherwise(0).sum()
+def contact_facts(rows: Rows, lag: int, usual: Baselines) -> Facts:
+    """All facts of the questions from the contacts visible to them; `usual` says what the source records and what
+    stands in for targets nobody set."""
+    contacts = Contacts(rows.only(rows["inbound"]), lag)
+    return {
+        **_volume(contacts),
+        **_failures(contacts),
+        **_effort(contacts),
+        **_responses(contacts, usual),
+        **_resolutions(contacts, usual),
+        **_escalations(contacts),
+        **_complaints(contacts),
+        "days_since_demand": _days_since_demand(rows, lag),
+    }
 
 
-def _latest_age(where: pl.Expr, age: str = "age") -> pl.Expr:
-    return pl.when(where).then(pl.col(age)).min()
+def _volume(contacts: Contacts) -> Facts:
+    groups, rows = contacts.rows.groups, contacts.rows
+    visits, gaps = groups.gaps(contacts.age, contacts.within(365))
+    apart = gaps >= SAME_VISIT_US
+    known = rows["person"] >= 0
+    return {
+        **{f"contacts_{d}d": groups.count(contacts.within(d)) for d in (28, 30, 90, 365)},
+        **{f"self_service_{d}d": groups.count(rows["self_service"] & contacts.within(d)) for d in (28, 365)},
+        **{f"people_{d}d": groups.distinct(rows["person"], known & contacts.within(d)) for d in (90, 365)},
+        "days_since_contact": groups.least(contacts.age, _any(rows)) / DAY_US,
+        "gaps_365d": visits.count(apart),
+        "gap_days_365d": visits.quantile(gaps, 0.5, apart) / DAY_US,
+    }
 
 
-def contact_facts() -> list[pl.Expr]:
-    """The facts of a question, as aggregates over its contacts' states."""
-    quiet = (
-        pl.col("left_lying")
-        & (pl.col("age") >= QUIET_DAYS)
-        & ~(pl.col("days_after") <= QUIET_DAYS).fill_null(value=False)
-    )
-    unfollowed = ~(pl.col("days_after") <= REPEAT_DAYS).fill_null(value=False)
-    given_up = pl.col("is_closed") & pl.col("gave_up") & unfollowed & (pl.col("age") >= REPEAT_DAYS)
-    first_try = pl.col("new_issue") & (pl.col("age") >= REPEAT_DAYS) & within(180)
-    not_fixed = first_try & ~(pl.col("is_closed") & ~pl.col("failing") & unfollowed)
-    waiting = ~pl.col("is_answered") & ~pl.col("is_closed")
-    answer_known = (pl.col("is_answered") | waiting) & within(90)
-    answer_due = pl.col("target_answer").is_not_null() & answer_known
-    late_answer = answer_due & (pl.col("answer_minutes") > pl.col("target_answer"))
-    answer_due = answer_due & (pl.col("is_answered") | late_answer)
-    solved = pl.col("is_closed") & pl.col("resolved")
-    resolution_due = pl.col("target_resolution").is_not_null() & within(90)
-    late_resolution = resolution_due & (pl.col("closing_minutes") > pl.col("target_resolution"))
-    resolution_due = resolution_due & (pl.col("is_closed") | late_resolution)
-    resolved_then = pl.col("resolved") & (pl.col("closed_age") >= QUIET_DAYS) & within(180, "closed_age")
-    escalated = pl.col("is_escalated")
-    decay = grid((-pl.col("escalation_age") / DECAY_DAYS).exp(), 30)
-    complaint_decay = grid((-pl.col("age") / DECAY_DAYS).exp(), 30)
-    open_or_failed = ~pl.col("is_closed") | pl.col("failing")
-    ln_minutes = grid(pl.col("ln_minutes"), 16)
-    return [
-        *(count(within(days)).alias(f"contacts_{days}d") for days in (28, 30, 90, 180, 365)),
-        pl.col("age").min().alias("days_since_contact"),
-        *(count(pl.col("repeat") & within(days)).alias(f"repeats_{days}d") for days in (90, 365)),
-        count(given_up & within(90)).alias("abandoned_90d"),
-        *(count(quiet & within(days)).alias(f"quiet_failures_{days}d") for days in (90, 365)),
-        *(count(pl.col("self_service") & within(days)).alias(f"self_service_{days}d") for days in (28, 365)),
-        *(
-            pl.when(within(days))
-            .then(pl.col("person"))
-            .drop_nulls()
-            .n_unique()
-            .cast(pl.Int64)
-            .alias(f"people_{days}d")
-            for days in (90, 365)
-        ),
-        _latest_age(pl.col("left_lying") & within(365)).alias("days_since_failure"),
-        count(first_try).alias("issues_180d"),
-        count(not_fixed).alias("issues_not_fixed_180d"),
-        _total(pl.col("moves"), within(90)).alias("transfers_90d"),
-        count(pl.col("other_channel") & within(90)).alias("switches_90d"),
-        count(answer_known).alias("answers_90d"),
-        _total(grid(pl.col("ln_answer")), answer_known).alias("answers_ln_90d"),
-        (count(answer_due) + count(resolution_due)).alias("targets_90d"),
-        (count(late_answer) + count(late_resolution)).alias("targets_missed_90d"),
-        pl.when(within(180)).then(pl.col("ln_closing")).quantile(0.9, "linear").alias("closing_p90_180d"),
-        pl.when(~pl.col("is_closed") & within(365)).then(pl.col("age")).max().alias("open_days"),
-        count(~pl.col("is_closed") & within(365)).alias("open_contacts"),
-        count(resolved_then).alias("resolved_180d"),
-        count(resolved_then & (pl.col("was_reopened") | (pl.col("reopenings") > 0))).alias("reopened_180d"),
-        count(solved & within(365)).alias("solved_365d"),
-        _total(ln_minutes, solved & within(365)).alias("solved_ln_365d"),
-        _total(ln_minutes * ln_minutes, solved & within(365)).alias("solved_ln2_365d"),
-        count(escalated & within(90, "escalation_age")).alias("escalations_90d"),
-        _total(decay, escalated & within(365, "escalation_age")).alias("escalation_recency"),
-        count(pl.col("complaint") & within(365)).alias("complaints_365d"),
-        _total(complaint_decay, pl.col("complaint") & within(365)).alias("complaint_recency"),
-        count(pl.col("complaint") & open_or_failed & within(365)).alias("complaints_unresolved_365d"),
-        pl.min_horizontal(
-            _latest_age(pl.col("complaint")),
-            _latest_age(escalated & pl.col("demanded"), "escalation_age"),
-        ).alias("days_since_complaint"),
-    ]
+def _failures(contacts: Contacts) -> Facts:
+    groups, age = contacts.rows.groups, contacts.age
+    week, fortnight = REPEAT_DAYS * DAY_US, QUIET_DAYS * DAY_US
+    quiet = contacts.left_lying & (age >= fortnight) & (contacts.after > fortnight)
+    given_up = contacts.closed & contacts.rows["gave_up"] & contacts.unfollowed & (age >= week)
+    issue = contacts.first & (age >= week) & contacts.within(180)
+    fixed = contacts.closed & ~contacts.rows["failed"] & contacts.unfollowed
+    lying = contacts.left_lying & contacts.within(365)
+    return {
+        "abandoned_90d": groups.count(given_up & contacts.within(90)),
+        **{f"quiet_failures_{d}d": groups.count(quiet & contacts.within(d)) for d in (90, 365)},
+        "days_since_lying": groups.least(age, lying) / DAY_US,
+        "issues_180d": groups.count(issue),
+        "issues_not_fixed_180d": groups.count(issue & ~fixed),
+        **{f"repeats_{d}d": groups.count(contacts.repeat & contacts.within(d)) for d in (90, 365)},
+    }
 
 
-def issue_facts(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Effort per question: 1 + repeats + transfers + channel switches + reopenings of an issue, summed up."""
-    issues = contacts.group_by("q", "issue_number", maintain_order=True).agg(
-        (pl.len() + pl.col("moves").sum() + pl.col("other_channel").sum() + pl.col("reopenings").sum())
-        .cast(pl.Int64)
-        .alias("effort"),
-        pl.col("age").min().alias("age"),
-        (pl.col("at") - pl.col("opened")).min().alias("age_us"),
-        pl.col("is_closed").last().alias("over"),
-    )
-    recent = within(90)
-    packed = (NEVER // (2 * _PACK) - pl.col("age_us")) * _PACK + pl.col("effort").clip(0, _PACK - 1)
-    return issues.group_by("q", maintain_order=True).agg(
-        count(recent).alias("issues_90d"),
-        _total(pl.col("effort"), recent).alias("effort_90d"),
-        pl.when(recent).then(pl.col("effort")).max().alias("effort_peak_90d"),
-        (pl.when(pl.col("over") & within(180)).then(packed).max() % _PACK).alias("effort_last_180d"),
-    )
+def _effort(contacts: Contacts) -> Facts:
+    """Effort of an issue: its contacts + transfers + channel switches + reopenings."""
+    rows, recent = contacts.rows, contacts.within(90)
+    steps = 1 + contacts.transfers + contacts.switched + contacts.reopenings
+    starts = np.flatnonzero(contacts.first)
+    last = np.append(starts[1:], len(rows)) - 1 if len(starts) else starts
+    efforts = np.add.reduceat(steps, starts)
+    issues = Groups(rows.q[starts], rows.questions)
+    closed, closed_at = contacts.closed[last], rows["closed_at"][last]
+    lately = closed & (rows.at[last] - closed_at <= 180 * DAY_US)
+    return {
+        "transfers_90d": rows.groups.total(contacts.transfers, recent),
+        "switches_90d": rows.groups.count(contacts.switched & recent),
+        "issues_90d": issues.count(recent[last]),
+        "effort_90d": issues.total(efforts, recent[last]),
+        "hardest_issue_90d": issues.most(efforts, recent[last]),
+        "closed_issue_effort_180d": issues.latest(efforts, closed_at, lately),
+    }
 
 
-def gap_facts(contacts: pl.DataFrame) -> pl.DataFrame:
-    """Median days between visits (contacts at least an hour apart) in 365 days, and how many gaps there were."""
-    visits = contacts.select("q", "opened", "age").filter(within(365)).sort("q", "opened")
-    gap = pl.when(pl.col("q") == pl.col("q").shift(1)).then(pl.col("opened") - pl.col("opened").shift(1))
-    gaps = visits.select("q", gap.alias("gap")).filter(pl.col("gap") >= SAME_VISIT_US)
-    return gaps.group_by("q").agg(
-        pl.len().cast(pl.Int64).alias("gaps_365d"), (pl.col("gap").median() / DAY_US).alias("gap_days_365d")
-    )
+def _responses(contacts: Contacts, usual: Baselines) -> Facts:
+    """First responses, and service targets kept and missed (a target is due once it is met or missed)."""
+    groups, recent = contacts.rows.groups, contacts.within(90)
+    answered = contacts.known("answered_at")
+    minutes = contacts.minutes_until(answered, "answered_at")
+    target = contacts.rows["target_answer"]
+    # A contact that was closed without a first response on record does not wait for one.
+    timed = recent & (answered | ~contacts.closed) & usual.tracks_answers
+    ratio = minutes / np.maximum(np.where(np.isnan(target), usual.answer_minutes, target), 1.0)
+    late_answer = timed & (minutes > target)
+    answer_due = late_answer | (timed & answered & ~np.isnan(target))
+    closing = contacts.minutes_until(contacts.closed, "closed_at")
+    goal = contacts.rows["target_resolution"]
+    late_closing = recent & (closing > goal) & usual.tracks_resolutions
+    closing_due = late_closing | (recent & contacts.closed & ~np.isnan(goal))
+    return {
+        "answers_90d": groups.count(timed),
+        "answers_ln_90d": groups.total(grid(np.log(ratio), _LN_BITS), timed),
+        "targets_90d": groups.count(answer_due) + groups.count(closing_due),
+        "targets_missed_90d": groups.count(late_answer) + groups.count(late_closing),
+    }
+
+
+def _resolutions(contacts: Contacts, usual: Baselines) -> Facts:
+    rows, groups = contacts.rows, contacts.rows.groups
+    minutes = contacts.minutes_until(contacts.closed, "closed_at")
+    target = rows["target_resolution"]
+    ratio = minutes / np.maximum(np.where(np.isnan(target), usual.resolution_minutes, target), 1.0)
+    # Quantiles are taken of whole numbers, hence of logarithms in steps of the grid, lifted above zero.
+    steps = np.rint(np.maximum(np.log(ratio) + _LIFT, 0.0) * 2.0**_LN_BITS).astype(np.int64)
+    resolved = contacts.known("resolved_at")
+    since = rows.at - rows["resolved_at"]
+    settled = resolved & (since >= QUIET_DAYS * DAY_US) & (since <= 180 * DAY_US)
+    soon = rows["reopened_at"] <= rows["resolved_at"] + QUIET_DAYS * DAY_US
+    reopened = np.where(contacts.reopened, soon, contacts.reopenings > 0)
+    solved = contacts.closed & resolved & contacts.within(365)
+    ln_minutes = grid(np.log(minutes), _SPREAD_BITS)
+    solved_count, solved_ln = groups.count(solved), groups.total(ln_minutes, solved)
+    solved_ln2 = groups.total(ln_minutes * ln_minutes, solved)
+    return {
+        "closing_ln_p90_180d": groups.quantile(steps, 0.9, contacts.within(180)) / 2.0**_LN_BITS - _LIFT,
+        "open_contacts": groups.count(~contacts.closed & contacts.within(365)),
+        "open_days": groups.most(contacts.age, ~contacts.closed & contacts.within(365)) / DAY_US,
+        "resolved_180d": groups.count(settled),
+        "reopened_180d": groups.count(settled & reopened),
+        "solved_365d": solved_count,
+        "solved_ln_365d": solved_ln,
+        "solved_ln2_365d": solved_ln2,
+        "solved_sd_365d": spread(solved_count, solved_ln, solved_ln2, least=5),
+    }
+
+
+#: More than the logarithm of any ratio of minutes that fits a lifetime, so that ratios become whole numbers above 0.
+_LIFT = 32.0
+
+
+def _escalations(contacts: Contacts) -> Facts:
+    groups, escalated = contacts.rows.groups, contacts.known("escalated_at")
+    age = contacts.rows.at - contacts.rows["escalated_at"]
+    return {
+        "escalations_90d": groups.count(escalated & (age <= 90 * DAY_US)),
+        "escalations_weight_365d": groups.total(_decayed(age, escalated), escalated & (age <= 365 * DAY_US)),
+    }
+
+
+def _complaints(contacts: Contacts) -> Facts:
+    groups, age = contacts.rows.groups, contacts.age
+    complaint = contacts.rows["complaint"]
+    year = complaint & contacts.within(365)
+    return {
+        "complaints_365d": groups.count(year),
+        "complaints_weight_365d": groups.total(_decayed(age, complaint), year),
+        "complaints_unresolved_365d": groups.count(year & (~contacts.closed | contacts.failed)),
+        "days_since_complaint": groups.least(age, complaint) / DAY_US,
+    }
+
+
+def _decayed(age: Ints, where: Flags) -> Floats:
+    """exp(-age / 60 days) on a grid; 0 elsewhere."""
+    days = np.where(where, age, 0) / DAY_US
+    return grid(np.exp(-days / DECAY_DAYS), _WEIGHT_BITS)
+
+
+def _days_since_demand(rows: Rows, lag: int) -> Floats:
+    """Days since the customer had a contact of any direction escalated."""
+    when = rows["escalated_at"]
+    return rows.groups.least(rows.at - when, rows["demanded"] & (when <= rows.at - lag)) / DAY_US
+
+
+def _any(rows: Rows) -> Flags:
+    return np.ones(len(rows), dtype=np.bool_)
+
+
+def older_contact(rows: Rows) -> Floats:
+    """Days since the latest of these contacts."""
+    return rows.groups.least(rows.at - rows["recent"], _any(rows)) / DAY_US

@@ -1,69 +1,31 @@
 """From a history to rows of (question, visible event): the one place where the past is cut off.
 
-A *question* is a pair (account, as_of), numbered `q` from 0. Events are sorted once by account, so the events
-of a question are one slice; slices are gathered by index and cut to what had happened and was known. An instant
-is an Int64 of microseconds; NEVER stands for "has not happened".
+A *question* is a pair (account, as_of), numbered `q` from 0. Events are sorted once by account, so the events of a
+question are one slice; slices are gathered by index and cut to what had happened and was known. An instant is a whole
+number of microseconds; NEVER stands for "has not happened".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from models.history import History
+from models.features.groups import MOST_QUESTIONS, Flags, Groups, Ints
 
 DAY_US = 86_400_000_000
 NEVER = 2**62
+#: A reach without end.
+EVER = 2**62
 #: The longest look-back of any feature, plus the week a repeat may lie before its successor.
-REACH_DAYS = 365 + 7
+REACH = timedelta(days=365 + 7)
+_REACH_US = REACH // timedelta(microseconds=1)
 #: Events gathered at once; bounds memory, not results.
-CHUNK_EVENTS = 3_000_000
-
-Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
-
-
-@dataclass(frozen=True)
-class Events:
-    """The rows of one table, sorted by account: `frame` (all Int64, Float64 or Boolean), where each account's slice
-    starts (`offsets`, accounts + 1), and the two instants that decide visibility: when the row happened (`happened`)
-    and from when it may be used (`visible_from`)."""
-
-    frame: pl.DataFrame
-    offsets: Ints
-    happened: Ints
-    visible_from: Ints
-
-    @classmethod
-    def sorted_by(cls, frame: pl.DataFrame, accounts: int, *order: str) -> "Events":
-        """Sort a coded frame (columns `account`, `happened`, `visible_from`) by account, then `order`."""
-        frame = frame.sort("account", *order)
-        codes = frame["account"].to_numpy()
-        offsets = np.searchsorted(codes, np.arange(accounts + 1)).astype(np.int64)
-        happened, visible = frame["happened"].to_numpy(), frame["visible_from"].to_numpy()
-        return cls(frame.drop("account", "visible_from"), offsets, happened, visible)
-
-    def rows(self, accounts: Ints) -> Ints:
-        """How many rows each of these accounts has."""
-        counts: Ints = self.offsets[accounts + 1] - self.offsets[accounts]
-        return counts
-
-    def ask(self, accounts: Ints, at: Ints, since: Ints, until: Ints | None = None) -> pl.DataFrame:
-        """The rows visible to each question: columns `q`, `at` and those of `frame`, in the order of `frame`.
-
-        Row i is visible to question q if since[q] <= happened < (until or at)[q] and it may be used from at[q] on.
-        """
-        counts = self.rows(accounts)
-        q = np.repeat(np.arange(len(accounts)), counts)
-        starts = np.cumsum(counts) - counts
-        index = np.arange(len(q)) - np.repeat(starts - self.offsets[accounts], counts)
-        seen = (self.visible_from[index] <= at[q]) & (self.happened[index] >= since[q])
-        if until is not None:
-            seen &= self.happened[index] < until[q]
-        q, index = q[seen], index[seen]
-        asked = self.frame[index]
-        return asked.with_columns(pl.Series("q", q).set_sorted(), pl.Series("at", at[q]))
+CHUNK_EVENTS = 500_000
 
 
 def instant(column: str | pl.Expr) -> pl.Expr:
@@ -72,29 +34,145 @@ def instant(column: str | pl.Expr) -> pl.Expr:
     return expr.to_physical().fill_null(NEVER)
 
 
-def usable_from(when: pl.Expr, delay: timedelta) -> pl.Expr:
-    """From when a value that happened at `when` (microseconds) may be used: after it happened and once known."""
-    lag = max(int(delay / timedelta(microseconds=1)), 1)
-    return pl.when(when == NEVER).then(NEVER).otherwise(when + lag)
-
-
 def microseconds(moment: datetime) -> int:
     """An instant as microseconds since 1970, exactly."""
     epoch = datetime(1970, 1, 1, tzinfo=moment.tzinfo)
     return (moment - epoch) // timedelta(microseconds=1)
 
 
-def coded(history: History, table: str, codes: pl.DataFrame) -> pl.DataFrame:
-    """A table's rows of described accounts with the account's number in `account`."""
-    return history.frame(table).join(codes, on="account_id", how="inner").drop("account_id")
+def lag_of(delay: timedelta) -> int:
+    """How long after it happened a value may be used, microseconds: once known, and never at that very instant."""
+    return max(delay // timedelta(microseconds=1), 1)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The instants that matter to a set of questions: [since, until)."""
+
+    since: datetime
+    until: datetime
+
+    def holds(self, first: str | pl.Expr, last: pl.Expr | None = None) -> pl.Expr:
+        """Whether a time lies inside, or, given two, whether what lies between them reaches into it."""
+        began = pl.col(first) if isinstance(first, str) else first
+        return ((began if last is None else last) >= self.since) & (began < self.until)
+
+
+@dataclass(frozen=True)
+class Events:
+    """The rows of one table that matter, to be asked account by account.
+
+    `columns` are as long as the table was; `order` sorts their rows by account, and `offsets` (accounts + 1) says where
+    each account's slice of `order` starts. `recent` is the instant by which a row is still remembered, `visible_from`
+    the one from which it may be used, both microseconds and in sorted order.
+    """
+
+    columns: dict[str, npt.NDArray[Any]]
+    order: Ints
+    offsets: Ints
+    recent: Ints
+    visible_from: Ints
+
+    @classmethod
+    def of(
+        cls,
+        accounts: int,
+        numbers: Ints,
+        columns: dict[str, npt.NDArray[Any]],
+        by: Sequence[str] = (),
+        tie: pl.Series | None = None,
+    ) -> "Events":
+        """Rows of accounts (`numbers`; -1: of nobody described) with columns of numbers, among them `recent` and
+        `visible_from`, sorted by account, then `by`, then the text `tie`: the order they came in is forgotten."""
+        keys = [numbers, *(columns[name] for name in by)]
+        order = np.lexsort(keys[::-1])
+        if tie is not None:
+            order = _untied(order, keys, tie)
+        offsets = np.searchsorted(numbers[order], np.arange(accounts + 1)).astype(np.int64)
+        return cls(columns, order, offsets, columns["recent"][order], columns["visible_from"][order])
+
+    def rows(self, accounts: Ints) -> Ints:
+        """How many rows each of these accounts has."""
+        counts: Ints = self.offsets[accounts + 1] - self.offsets[accounts]
+        return counts
+
+    def ask(self, accounts: Ints, at: Ints, reach: int = _REACH_US) -> "Rows":
+        """The rows visible to each question (account, at), no older than `reach` microseconds."""
+        counts = self.rows(accounts)
+        q = np.repeat(np.arange(len(accounts)), counts)
+        first = self.offsets[accounts] - (np.cumsum(counts) - counts)
+        place = np.arange(len(q)) + first[q]
+        asked = at[q]
+        seen = (self.visible_from[place] <= asked) & (self.recent[place] >= asked - reach)
+        return Rows(self, self.order[place[seen]], q[seen], asked[seen], len(accounts))
+
+
+def _untied(order: Ints, keys: Sequence[Ints], tie: pl.Series) -> Ints:
+    """The order with rows that are equal in all keys sorted by a text. Such rows are rare, texts slow to sort."""
+    same = np.ones(max(len(order) - 1, 0), dtype=np.bool_)
+    for key in keys:
+        ordered = key[order]
+        same &= ordered[1:] == ordered[:-1]
+    if not same.any():
+        return order
+    tied = order[np.append(same, False) | np.append(False, same)]
+    rank = np.zeros(len(order), dtype=np.int64)
+    rank[tied] = tie.gather(tied).rank("dense").to_numpy()
+    return np.lexsort((rank, *keys[::-1]))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as the questions see them: those of a question side by side, in the order of the events."""
+
+    events: Events
+    index: Ints
+    q: Ints
+    at: Ints
+    questions: int
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        found = self._gathered.get(name)
+        if found is None:
+            found = self._gathered[name] = self.events.columns[name][self.index]
+        return found
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @cached_property
+    def _gathered(self) -> dict[str, npt.NDArray[Any]]:
+        return {}
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The rows grouped by question."""
+        return Groups(self.q, self.questions)
+
+    def only(self, where: Flags) -> "Rows":
+        """The rows that meet a condition."""
+        return Rows(self.events, self.index[where], self.q[where], self.at[where], self.questions)
+
+
+def numbers_of(frame: pl.DataFrame, codes: pl.DataFrame) -> Ints:
+    """The number of each row's account, -1 where nobody has described it."""
+    found = frame.select("account_id").join(codes, on="account_id", how="left", maintain_order="left")
+    numbers: Ints = found["account"].fill_null(-1).to_numpy()
+    return numbers
+
+
+def arrays(frame: pl.DataFrame) -> dict[str, npt.NDArray[Any]]:
+    """The columns of a frame of numbers; an unknown fraction is NaN."""
+    return {column.name: column.to_numpy() for column in frame.iter_columns()}
 
 
 def chunks(rows: Ints) -> Iterator[slice]:
-    """Consecutive slices of questions, each with about CHUNK_EVENTS events or one question."""
+    """Consecutive slices of questions, each with about CHUNK_EVENTS events, or one question."""
     total = np.cumsum(rows)
     start = 0
     while start < len(rows):
         done = total[start - 1] if start else 0
-        stop = max(int(np.searchsorted(total, done + CHUNK_EVENTS, side="right")), start + 1)
+        stop = int(np.searchsorted(total, done + CHUNK_EVENTS, side="right"))
+        stop = min(max(stop, start + 1), start + MOST_QUESTIONS // 2)
         yield slice(start, stop)
         start = stop

@@ -73,7 +73,7 @@ class FeatureSet(Sequence[Feature]):
     def __iter__(self) -> Iterator[Feature]:
         return iter(self._features)
 
-    def __getitem__(self, key):  # type: ignore[no-untyped-def, override]
+    def __getitem__(self, key):  # type: ignore[no-untyped-def]
         """A feature by its position or by its name."""
         return self._by_name[key] if isinstance(key, str) else self._features[key]
 

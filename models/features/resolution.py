@@ -3,7 +3,7 @@
 import polars as pl
 
 from models.features.feature import Basis, Feature
-from models.features.formulas import shrunk, spread
+from models.features.formulas import count, shrunk
 
 RESOLUTION: list[Feature] = [
     Feature(
@@ -15,9 +15,7 @@ RESOLUTION: list[Feature] = [
         missing="no contact, or first responses are not recorded: unknown",
         churn=1,
         silent=1,
-        value=pl.when(pl.col("tracks_answers") & (pl.col("answers_90d") > 0)).then(
-            pl.col("answers_ln_90d") / pl.col("answers_90d")
-        ),
+        value=pl.when(pl.col("answers_90d") > 0).then(pl.col("answers_ln_90d") / pl.col("answers_90d")),
         basis=Basis("line", (-3.0, 0.0, 3.0)),
         sentence="first answers took {answer_ratio:.1f} times the target in 90 days",
         usual="usual is {:ratio}",
@@ -42,10 +40,10 @@ RESOLUTION: list[Feature] = [
         component="resolution",
         unit="ln of the 90th percentile of time to resolution / target; open contacts count with the time elapsed",
         window_days=180,
-        missing="no contact: unknown",
+        missing="no contact, or resolutions are not recorded: unknown",
         churn=1,
         silent=1,
-        value=pl.col("closing_p90_180d"),
+        value=pl.col("closing_ln_p90_180d"),
         basis=Basis("line", (-2.0, 0.0, 3.0)),
         sentence="the slowest tenth of contacts took {closing_ratio:.1f} times the target in 180 days",
         usual="usual is {:ratio}",
@@ -56,10 +54,10 @@ RESOLUTION: list[Feature] = [
         component="resolution",
         unit="days the oldest open contact has been waiting",
         window_days=365,
-        missing="nothing open: 0",
+        missing="nothing open: 0; resolutions not recorded: unknown",
         churn=1,
         silent=1,
-        value=pl.col("open_days").fill_null(0.0),
+        value=pl.when(pl.col("open_contacts") == 0).then(0.0).otherwise("open_days"),
         basis=Basis("line", (0.0, 14.0, 60.0)),
         sentence="{open_contacts:n} contacts are open, the oldest for {open_backlog_days:.0f} days",
         usual="usual is nothing open",
@@ -87,9 +85,7 @@ RESOLUTION: list[Feature] = [
         missing="fewer than 5 solved contacts: the segment's",
         churn=1,
         silent=1,
-        value=pl.coalesce(
-            spread("solved_365d", "solved_ln_365d", "solved_ln2_365d", 5), "base_ln_minutes_sd"
-        ),
+        value=pl.coalesce("solved_sd_365d", "base_ln_minutes_sd"),
         basis=Basis("line", (0.5, 3.0)),
         sentence="time to resolution varied {variability:.1f}-fold around its middle in a year",
         usual="usual is {:ratio}",
@@ -103,7 +99,7 @@ RESOLUTION: list[Feature] = [
         missing="none: 0",
         churn=1,
         silent=0,
-        value=pl.col("escalations_90d").cast(pl.Float64),
+        value=count("escalations_90d"),
         basis=Basis("line", (0.0, 1.0, 3.0)),
         sentence="{escalations_90d:n} escalations in 90 days",
         usual="usual is {:.1f}",
@@ -118,7 +114,7 @@ RESOLUTION: list[Feature] = [
         missing="none: 0",
         churn=1,
         silent=0,
-        value=pl.col("escalation_recency").cast(pl.Float64),
+        value=pl.col("escalations_weight_365d"),
         basis=Basis("line", (0.0, 0.5, 2.0)),
         sentence="past escalations still weigh {escalation_recency:.1f}",
         usual="usual is {:.1f}",
@@ -132,7 +128,7 @@ RESOLUTION: list[Feature] = [
         missing="none: 0",
         churn=1,
         silent=-1,
-        value=pl.col("complaint_recency").cast(pl.Float64),
+        value=pl.col("complaints_weight_365d"),
         basis=Basis("line", (0.0, 0.5, 2.0)),
         sentence="{complaints_365d:n} complaints in a year, still weighing {complaint_recency:.1f}",
         usual="usual is {:.1f}",
@@ -147,7 +143,7 @@ RESOLUTION: list[Feature] = [
         missing="none: 0",
         churn=1,
         silent=1,
-        value=pl.col("complaints_unresolved_365d").cast(pl.Float64),
+        value=count("complaints_unresolved_365d"),
         basis=Basis("line", (0.0, 1.0, 3.0)),
         sentence="{complaints_unresolved_365d:n} of {complaints_365d:n} complaints in a year were never settled",
         usual="usual is {:.1f}",

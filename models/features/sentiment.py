@@ -2,15 +2,9 @@
 
 import polars as pl
 
-from models.features.answers import unpack_nps
 from models.features.feature import Basis, Feature
-from models.features.formulas import halved, level, spread
+from models.features.formulas import halved, level
 
-_age, _share = unpack_nps(pl.col("nps_last_packed"))
-_n = pl.col("csat_365d")
-_slope = (pl.col("trend_xy") - pl.col("trend_x") * pl.col("trend_y") / _n) / (
-    pl.col("trend_xx") - pl.col("trend_x") * pl.col("trend_x") / _n
-)
 _NPS_HALF_LIFE = 180.0
 
 
@@ -20,6 +14,7 @@ def _weighted(name: str, weight: float) -> tuple[pl.Expr, pl.Expr]:
 
 
 _parts = [_weighted("csat", 0.4), _weighted("ces", 0.3), _weighted("nps", 0.3)]
+_answers = pl.col("csat_365d") + pl.col("ces_365d") + pl.col("nps_365d")
 _base_feedback = 0.4 * pl.col("base_csat") + 0.3 * pl.col("base_ces") + 0.3 * pl.col("base_nps")
 
 SENTIMENT: list[Feature] = [
@@ -43,12 +38,10 @@ SENTIMENT: list[Feature] = [
         component="sentiment",
         unit="slope of CSAT (1-5) per 90 days, shrunk by n / (n + 4)",
         window_days=365,
-        missing="fewer than 2 answers: unknown",
+        missing="no two answers 14 days apart: unknown",
         churn=-1,
         silent=-1,
-        value=pl.when(
-            (_n >= 2) & (pl.col("trend_xx") * _n > pl.col("trend_x") * pl.col("trend_x") + 1e-6)
-        ).then((4 * _slope * _n / (_n + 4)).clip(-4.0, 4.0)),
+        value=(4 * pl.col("csat_slope_365d") * pl.col("csat_365d") / (pl.col("csat_365d") + 4)).clip(-4.0, 4.0),
         basis=Basis("line", (-1.0, 0.0, 1.0)),
         sentence="satisfaction moves by {csat_trend:+.1f} points in 90 days",
         usual="usual is no change",
@@ -62,7 +55,11 @@ SENTIMENT: list[Feature] = [
         missing="no answer in 365 days: unknown",
         churn=-1,
         silent=-1,
-        value=10 * (pl.col("base_nps") + (_share - pl.col("base_nps")) * halved(_age, _NPS_HALF_LIFE)),
+        value=10
+        * (
+            pl.col("base_nps")
+            + (pl.col("nps_last") - pl.col("base_nps")) * halved(pl.col("nps_last_days"), _NPS_HALF_LIFE)
+        ),
         basis=Basis("line", (3.0, 7.0, 10.0)),
         sentence="last would-recommend answer, weighed for its age: {nps_last:.1f} of 10",
         usual="usual is {:.1f}",
@@ -76,7 +73,7 @@ SENTIMENT: list[Feature] = [
         missing="fewer than 3 answers: unknown",
         churn=1,
         silent=1,
-        value=spread("scores_365d", "scores_sum_365d", "scores_sum2_365d", 3),
+        value=pl.col("scores_sd_365d"),
         basis=Basis("line", (0.0, 0.4)),
         sentence="{scores_365d:n} answers in a year differ by {sentiment_volatility:.0%} of the scale",
         usual="usual is {:.0%}",
@@ -90,7 +87,7 @@ SENTIMENT: list[Feature] = [
         missing="no answer in 365 days: unknown",
         churn=-1,
         silent=-1,
-        value=pl.when(pl.col("scores_365d") > 0).then(
+        value=pl.when(_answers > 0).then(
             100
             * (sum((top for top, _ in _parts), pl.lit(0.0)) + _base_feedback)
             / (sum((bottom for _, bottom in _parts), pl.lit(0.0)) + 1.0)

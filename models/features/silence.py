@@ -3,7 +3,7 @@
 import polars as pl
 
 from models.features.feature import Basis, Feature
-from models.features.formulas import drop, own_rate, shrunk, silence_days
+from models.features.formulas import count, drop, flag, shrunk
 
 _NEVER_MIN_DAYS = 60
 
@@ -17,7 +17,7 @@ SILENCE: list[Feature] = [
         missing="fewer than 60 days of own baseline: unknown",
         churn=0,
         silent=-1,
-        value=drop(28),
+        value=drop("contacts_28d", "expected_28d"),
         basis=Basis("line", (-2.0, -1.0, 0.0, 1.0, 2.0)),
         sentence="{contacts_28d:n} contacts in 28 days where its own habit expects {expected_28d:.1f}",
         usual="usual is as many as expected",
@@ -32,7 +32,7 @@ SILENCE: list[Feature] = [
         missing="fewer than 60 days of own baseline: unknown",
         churn=0,
         silent=-1,
-        value=drop(90),
+        value=drop("contacts_90d", "expected_90d"),
         basis=Basis("line", (-2.0, -1.0, 0.0, 1.0, 2.0)),
         sentence="{contacts_90d:n} contacts in 90 days where its own habit expects {expected_90d:.1f}",
         usual="usual is as many as expected",
@@ -46,7 +46,7 @@ SILENCE: list[Feature] = [
         missing="fewer than 60 days of own baseline: unknown",
         churn=1,
         silent=1,
-        value=own_rate(90) * silence_days(),
+        value=pl.col("expected_in_silence"),
         basis=Basis("line", (0.0, 1.0, 3.0, 8.0)),
         sentence="silent for {silence_days:.0f} days, in which {silence_surprise:.1f} contacts were to be expected",
         usual="usual is {:.1f}",
@@ -60,10 +60,7 @@ SILENCE: list[Feature] = [
         missing="fewer than 3 own gaps: the segment's median gap stands in",
         churn=1,
         silent=1,
-        value=(
-            silence_days()
-            / pl.when(pl.col("gaps_365d") >= 3).then("gap_days_365d").otherwise("base_gap_days").clip(0.5)
-        ),
+        value=pl.col("silence_days") / pl.col("rhythm_days"),
         basis=Basis("line", (0.0, 1.0, 4.0, 12.0)),
         sentence="{silence_days:.0f} days since the last contact, {gap_ratio:.1f} times its usual gap",
         usual="usual is {:.1f} times",
@@ -77,9 +74,7 @@ SILENCE: list[Feature] = [
         missing="fewer than 60 days of own baseline: 0",
         churn=0,
         silent=1,
-        value=((pl.col("contacts_30d") == 0) & (own_rate(30) * 30 >= 2))
-        .fill_null(value=False)
-        .cast(pl.Float64),
+        value=flag(((pl.col("contacts_30d") == 0) & (pl.col("expected_30d") >= 2)).fill_null(value=False)),
         basis=Basis("line", (0.0, 1.0)),
         sentence="no contact in 30 days where {expected_30d:.1f} were to be expected",
         usual="usual is to hear from them",
@@ -93,9 +88,7 @@ SILENCE: list[Feature] = [
         missing="watched for fewer than 60 days: 0",
         churn=0,
         silent=1,
-        value=(pl.col("days_since_contact").is_null() & (pl.col("history_days") >= _NEVER_MIN_DAYS)).cast(
-            pl.Float64
-        ),
+        value=flag(pl.col("days_since_contact").is_null() & (pl.col("history_days") >= _NEVER_MIN_DAYS)),
         basis=Basis("line", (0.0, 1.0)),
         sentence="has never contacted us in {history_days:.0f} days",
         usual="usual is to hear from them",
@@ -109,7 +102,7 @@ SILENCE: list[Feature] = [
         missing="no invitation known: unknown, never a streak",
         churn=1,
         silent=1,
-        value=pl.when(pl.col("invitations_365d") > 0).then(pl.col("unanswered_in_a_row").cast(pl.Float64)),
+        value=pl.when(pl.col("invitations_365d") > 0).then(count("unanswered_in_a_row")),
         basis=Basis("line", (0.0, 2.0, 4.0, 10.0)),
         sentence="the last {unanswered_in_a_row:n} survey invitations were left unanswered",
         usual="usual is {:.1f}",
@@ -141,7 +134,7 @@ SILENCE: list[Feature] = [
         missing="none: 0",
         churn=1,
         silent=1,
-        value=pl.col("abandoned_90d").cast(pl.Float64),
+        value=count("abandoned_90d"),
         basis=Basis("line", (0.0, 1.0, 3.0)),
         sentence="{abandoned_90d:n} contacts in 90 days were abandoned and not taken up again",
         usual="usual is {:.1f}",
@@ -155,7 +148,7 @@ SILENCE: list[Feature] = [
         missing="none: 0",
         churn=1,
         silent=1,
-        value=pl.col("quiet_failures_90d").cast(pl.Float64),
+        value=count("quiet_failures_90d"),
         basis=Basis("line", (0.0, 1.0, 3.0)),
         sentence="{quiet_failures_90d:n} unsolved problems in 90 days were never chased",
         usual="usual is {:.1f}",
@@ -169,7 +162,7 @@ SILENCE: list[Feature] = [
         missing="none: 0",
         churn=1,
         silent=1,
-        value=pl.col("quiet_failures_365d").cast(pl.Float64),
+        value=count("quiet_failures_365d"),
         basis=Basis("line", (0.0, 2.0, 8.0)),
         sentence="{quiet_failures_365d:n} unsolved problems in a year were never chased",
         usual="usual is {:.1f}",
@@ -183,19 +176,7 @@ SILENCE: list[Feature] = [
         missing="no such sessions in a year: unknown",
         churn=0,
         silent=-1,
-        value=pl.when((pl.col("self_service_365d") > 0) & (pl.col("history_days") - 28 >= 60)).then(
-            (
-                (pl.col("self_service_28d") + 0.5)
-                / (
-                    (pl.col("self_service_365d") - pl.col("self_service_28d"))
-                    / (pl.col("history_days").clip(0, 365) - 28)
-                    * 28
-                    + 0.5
-                )
-            )
-            .log()
-            .clip(-2.0, 2.0)
-        ),
+        value=drop("self_service_28d", "expected_self_service_28d"),
         basis=Basis("line", (-2.0, 0.0, 2.0)),
         sentence="{self_service_28d:n} self-service sessions in 28 days, {self_service_365d:n} in a year",
         usual="usual is no change",
@@ -226,9 +207,7 @@ SILENCE: list[Feature] = [
         missing="no people known in 365 days: 1",
         churn=0,
         silent=-1,
-        value=pl.when(pl.col("people_365d") > 0)
-        .then(pl.col("people_90d") / pl.col("people_365d"))
-        .otherwise(1.0),
+        value=pl.when(pl.col("people_365d") > 0).then(pl.col("people_90d") / pl.col("people_365d")).otherwise(1.0),
         basis=Basis("line", (0.0, 1.0)),
         sentence="{people_90d:n} of the {people_365d:n} people of the last year were in touch in 90 days",
         usual="usual is {:.0%}",
@@ -242,9 +221,7 @@ SILENCE: list[Feature] = [
         missing="none in 365 days: 365",
         churn=-1,
         silent=0,
-        value=pl.min_horizontal("days_since_complaint", "days_since_low_score")
-        .fill_null(365.0)
-        .clip(0.0, 365.0),
+        value=pl.min_horizontal("days_since_complaint", "days_since_demand", "days_since_low_score", pl.lit(365.0)),
         basis=Basis("steps", (30.0, 90.0, 180.0, 365.0)),
         sentence="last voiced dissatisfaction {days_since_voice:.0f} days ago",
         usual="usual is {:.0f} days",
@@ -259,10 +236,9 @@ SILENCE: list[Feature] = [
         missing="no failure, or heard from since: 0",
         churn=1,
         silent=1,
-        value=pl.when(pl.col("days_since_failure") <= pl.col("days_since_contact"))
-        .then("days_since_failure")
-        .otherwise(0.0)
-        .fill_null(0.0),
+        value=pl.when("tracks_resolutions").then(
+            pl.when(pl.col("days_since_lying") <= pl.col("days_since_contact")).then("days_since_lying").otherwise(0.0)
+        ),
         basis=Basis("line", (0.0, 60.0, 240.0)),
         sentence="nothing heard for {days_since_failure:.0f} days after a contact that failed",
         usual="usual is no such silence",
