@@ -7,7 +7,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
@@ -33,7 +33,9 @@ FOLDER = click.Path(exists=True, path_type=Path)
 @click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
 @click.option("--truth", is_flag=True, help="Also write the oracle's probabilities and the hidden state, apart.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
-def simulate(accounts: int, weeks: int, world: str, seed: int, form: str, truth: bool, out: Path) -> None:
+def simulate(
+    accounts: int, weeks: int, world: str, seed: int, form: Literal["csv", "parquet"], truth: bool, out: Path
+) -> None:
     """Write a simulated customer base in the contract's format.
 
     The truth goes to OUT-truth, a folder of its own that no other command reads.

@@ -48,14 +48,17 @@ class Block:
     def _shaped(self, values: pl.Series) -> Floats:
         if self.feature.categorical:
             texts = values.to_numpy()
-            return np.column_stack([texts == text for text in self.categories]).astype(np.float64)
+            found: Floats = np.column_stack([texts == text for text in self.categories]).astype(np.float64)
+            return found
         x = values.cast(pl.Float64).fill_null(0.0).to_numpy()
         knots = np.array(self.feature.basis.knots)
         if self.feature.basis.kind == "steps":
             bins = np.searchsorted(knots, x, side="right")
-            return (bins[:, None] == np.arange(len(knots) + 1)).astype(np.float64)
+            steps: Floats = (bins[:, None] == np.arange(len(knots) + 1)).astype(np.float64)
+            return steps
         x = np.clip(x, knots[0], knots[-1])
-        return np.column_stack([x, *(np.maximum(x - knot, 0.0) for knot in knots[1:-1])])
+        line: Floats = np.column_stack([x, *(np.maximum(x - knot, 0.0) for knot in knots[1:-1])])
+        return line
 
     def places(self, expert: Term | None) -> pl.Series:
         """Where the table is read off: knots, one point inside each bin, or categories."""

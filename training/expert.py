@@ -36,7 +36,7 @@ def load(path: Path | None = None) -> Expert:
         declared = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"The expert weights are not valid TOML: {error}.") from None
-    unknown = [name for name in declared if name not in FEATURES and name not in _SETTINGS]
+    unknown = [name for name in declared if name not in FEATURES.names and name not in _SETTINGS]
     if unknown:
         raise SettingsError(f"The expert weights name {unknown[0]!r}, which is no feature; see docs/features.md.")
     rates = [_rate(declared, name) for name in _SETTINGS[1:]]

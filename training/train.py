@@ -103,7 +103,7 @@ def _train(known: History, cutoff: datetime, config: Config, progress: Progress)
         progress(f"forward folds: who leaves{' silently' if target == 'silent' else ''}")
         predictions.append(out_of_fold(fold_matrix, rows.folds, target, expert, taus))
     progress("measuring, with intervals by account")
-    evaluated = {made.target: _evaluated(fold_matrix, made, config) for made in predictions}
+    evaluated: dict[str, Any] = {made.target: _evaluated(fold_matrix, made, config) for made in predictions}
     progress("fitting on everything")
     baselines = measure(known, cutoff)
     matrix = _matrix(known, rows, baselines)
@@ -129,8 +129,15 @@ def _rows(known: History, cutoff: datetime, config: Config) -> Rows:
     try:
         # The first block is tested by fits on a quarter of the moments: on less, folds say little about the model.
         least = max(3, pairs["as_of"].n_unique() // 4)
-        cut = {"blocks": config.blocks, "groups": config.groups, "seed": config.seed}
-        folds = forward_folds(pairs, known.accounts, config.label, least=least, **cut)
+        folds = forward_folds(
+            pairs,
+            known.accounts,
+            config.label,
+            blocks=config.blocks,
+            groups=config.groups,
+            least=least,
+            seed=config.seed,
+        )
     except TooFewLabels:
         folds = None
     return Rows(pairs, labels, folds, silent, left_out)

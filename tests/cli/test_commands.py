@@ -1,0 +1,175 @@
+"""The command line as a user types it: what it prints, where, and with which exit code."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ebbtide import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A deployment with a small simulated history, imported, trained and scored."""
+    folder = tmp_path_factory.mktemp("deployment")
+    assert run(folder, "simulate", "--accounts", "300", "--weeks", "100", "--seed", "5", "--out", "history")[0] == 0
+    assert run(folder, "import", "history")[0] == 0
+    code, out, err = run(folder, "train", "--db", "--promote")
+    assert code == 0, err
+    assert run(folder, "score")[0] == 0
+    return folder
+
+
+def run(folder: Path, *args: str) -> tuple[int, str, str]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "error",
+        "EBBTIDE_DATABASE_URL": f"sqlite:///{folder}/ebbtide.db",
+        "EBBTIDE_ARTIFACTS": str(folder / "artefacts"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "ebbtide", *args],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_help_lists_every_command() -> None:
+    code, out, _ = run(ROOT, "--help")
+    assert code == 0
+    assert all(name in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    code, out, err = run(ROOT, name, "--help")
+    assert (code, err) == (0, "")
+    assert "Usage:" in out
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (("nonsense",), 2, "No such command"),
+        (("train",), 2, "--data FOLDER or --db"),
+        (("train", "--data", "nowhere"), 2, "does not exist"),
+        (("predict", "--data", "history", "--as-of", "yesterday", "--out", "x.csv"), 2, "2026-03-02"),
+        (("predict", "--data", "history", "--as-of", "2025-01-01T08:00:00", "--out", "x.csv"), 2, "no offset"),
+        (("predict", "--data", "history", "--out", "x.xlsx"), 1, "name it .csv or .parquet"),
+        (("predict", "--data", "history", "--model", "20200101T000000Z-00000000", "--out", "x.csv"), 1, "20200101"),
+        (("import", "history", "--delay", "soon"), 2, "90m, 24h or 2d"),
+        (("import", "history", "--source", "nohelpdesk"), 1, "nohelpdesk"),
+        (("models", "promote", "20200101T000000Z-00000000", "--why", "x"), 1, "20200101"),
+        (("keys", "revoke", "nobody"), 1, "nobody"),
+    ],
+)
+def test_wrong_use_is_one_clear_sentence(place: Path, args: tuple[str, ...], code: int, said: str) -> None:
+    found, out, err = run(place, *args)
+    assert found == code
+    assert said in err
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
+    for args, said in ((("score",), "ebbtide train --promote"), (("risk-list",), "ebbtide score")):
+        code, _, err = run(tmp_path, *args)
+        assert code == 1
+        assert said in err
+
+
+def test_train_prints_the_model_id_alone_on_standard_output(place: Path) -> None:
+    code, out, err = run(place, "models", "show")
+    assert code == 0
+    manifest = json.loads(out)
+    assert manifest["model_id"] in run(place, "models", "list")[1]
+    assert manifest["model_id"] in run(place, "models", "history")[1]
+    assert run(place, "models", "verify", manifest["model_id"])[0] == 0
+
+
+def test_promote_and_roll_back(place: Path) -> None:
+    first = json.loads(run(place, "models", "show")[1])["model_id"]
+    code, out, err = run(place, "train", "--data", "history", "--json")
+    assert code == 0, err
+    second = json.loads(out)["model_id"]
+    assert run(place, "models", "promote", second, "--why", "newer")[0] == 0
+    assert json.loads(run(place, "models", "show")[1])["model_id"] == second
+    assert run(place, "models", "rollback", "--why", "it was worse")[0] == 0
+    assert json.loads(run(place, "models", "show")[1])["model_id"] == first
+    assert "it was worse" in run(place, "models", "history")[1]
+
+
+def test_the_list_in_three_forms(place: Path) -> None:
+    rows = json.loads(run(place, "risk-list", "--format", "json", "--limit", "5")[1])["entries"]
+    assert [row["rank_by_loss"] for row in rows] == [1, 2, 3, 4, 5]
+    losses = [row["expected_revenue_loss"] for row in rows]
+    assert losses == sorted(losses, reverse=True)
+    assert all(row["reasons"][0]["sentence"].endswith("points") for row in rows)
+    lines = list(csv.DictReader(run(place, "risk-list", "--format", "csv", "--limit", "5")[1].splitlines()))
+    assert [line["account_id"] for line in lines] == [row["account_id"] for row in rows]
+    table = run(place, "risk-list", "--limit", "5")[1]
+    assert rows[0]["reasons"][0]["sentence"].split(";")[0] in " ".join(table.split())
+
+
+def test_the_list_of_one_owner(place: Path) -> None:
+    everybody = json.loads(run(place, "risk-list", "--format", "json", "--limit", "1000")[1])["entries"]
+    owner = everybody[0]["owner"]
+    mine = json.loads(run(place, "risk-list", "--owner", owner, "--format", "json", "--limit", "1000")[1])["entries"]
+    assert [row["account_id"] for row in mine] == [row["account_id"] for row in everybody if row["owner"] == owner]
+    assert "No account" in run(place, "risk-list", "--owner", "nobody@example.com")[1]
+
+
+def test_predict_offline_agrees_with_the_store(place: Path) -> None:
+    stored = {
+        row["account_id"]: row
+        for row in json.loads(run(place, "risk-list", "--format", "json", "--limit", "1000")[1])["entries"]
+    }
+    listed = json.loads(run(place, "risk-list", "--format", "json", "--limit", "1")[1])["list"]
+    code, out, err = run(place, "predict", "--data", "history", "--as-of", listed["as_of"], "--out", "scores.csv")
+    assert code == 0, err
+    rows = {row["account_id"]: row for row in csv.DictReader((place / "scores.csv").open())}
+    assert set(stored) == {account_id for account_id, row in rows.items() if row["quiet"] == "true"}
+    for account_id, row in stored.items():
+        assert float(rows[account_id]["p_silent"]) == row["p_silent"]
+        assert json.loads(rows[account_id]["reasons"])[0] == row["reasons"][0]["sentence"]
+
+
+def test_importing_again_changes_nothing(place: Path) -> None:
+    code, out, _ = run(place, "import", "history", "--json")
+    assert code == 0
+    for table in json.loads(out)["tables"].values():
+        assert table["inserted"] == 0
+        assert table["updated"] == 0
+
+
+def test_a_dry_run_writes_nothing(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "accounts.csv").write_text("account_id,started_at\nnew-one,2024-01-01\n")
+    code, out, _ = run(place, "import", str(tmp_path / "more"), "--dry-run", "--timezone", "UTC")
+    assert code == 0
+    assert "nothing written" in out
+    code, out, _ = run(place, "import", str(tmp_path / "more"), "--dry-run", "--timezone", "UTC", "--json")
+    assert json.loads(out)["written"] is False
+
+
+def test_keys_are_shown_once(place: Path) -> None:
+    code, out, err = run(place, "keys", "create", "--name", "crm", "--scope", "read")
+    assert code == 0
+    key = out.strip()
+    assert key.startswith("ebb_")
+    listed = run(place, "keys", "list")[1]
+    key_id = key.split("_")[1]
+    assert key_id in listed
+    assert key not in listed
+    assert run(place, "keys", "revoke", key_id)[0] == 0

@@ -1,0 +1,148 @@
+"""The prior-centred fit: what it must be without data, with data, and as tables."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import SettingsError
+from models.features import FEATURES
+from models.model import columns
+from training import expert, fit, logistic
+
+
+def small(n: int = 400, seed: int = 0) -> pl.DataFrame:
+    """Rows of every feature, some unknown, with labels that depend on two of them."""
+    rng = np.random.default_rng(seed)
+    data: dict[str, object] = {"account_id": [f"A{i % 97}" for i in range(n)]}
+    for feature in FEATURES:
+        if feature.categorical:
+            data[feature.name] = rng.choice(["smb", "mid", "annual", None], n).tolist()
+            continue
+        low, high = (feature.basis.knots[0] - 1, feature.basis.knots[-1] + 1) if feature.basis.knots else (0, 1)
+        values = rng.uniform(low, high, n)
+        data[feature.name] = pl.Series(np.where(rng.random(n) < 0.1, np.nan, values)).fill_nan(None)
+    frame = pl.DataFrame(data)
+    logit = -1 - 0.8 * frame["contact_drop_90d"].fill_null(0).to_numpy()
+    y = (rng.random(n) < 1 / (1 + np.exp(-logit))).astype(float)
+    return frame.with_columns(pl.Series("y_churn", y), pl.Series("y_silent", np.where(rng.random(n) < 0.3, 0, y)))
+
+
+def test_without_rows_to_learn_from_it_is_the_scorecard() -> None:
+    found = logistic.fit(np.zeros(0), np.zeros((0, 3)), np.zeros(0), 0.1)
+    assert found.b == pytest.approx(1.0)
+    assert found.beta == pytest.approx([0, 0, 0])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.02, 0.1, 1.0]))
+def test_the_gradient_of_the_log_posterior_is_zero(seed: int, tau: float) -> None:
+    rng = np.random.default_rng(seed)
+    x, score = rng.normal(size=(200, 4)), rng.normal(size=200) - 1
+    y = (rng.random(200) < 0.2).astype(float)
+    weights = rng.integers(0, 3, 200).astype(float)
+    found = logistic.fit(score, x, y, tau, weights)
+    p = 1 / (1 + np.exp(-found.log_odds(score, x)))
+    residual = weights * (y - p)
+    assert residual.sum() == pytest.approx(0, abs=1e-3)
+    assert residual @ score == pytest.approx((found.b - 1) / 0.25**2, abs=1e-3)
+    assert x.T @ residual == pytest.approx(found.beta / tau**2, abs=1e-3)
+
+
+def test_more_freedom_never_fits_worse() -> None:
+    prepared = fit.Material.of(small(), "churn", expert.load()).prepare()
+    losses = []
+    for found in fit.path(prepared, fit.TAUS):
+        z = found.log_odds(prepared.score, prepared.x)
+        losses.append(float(np.sum(np.logaddexp(0, z) - prepared.y * z)))
+    assert losses == sorted(losses, reverse=True)
+
+
+@pytest.mark.parametrize("target", ["churn", "silent"])
+def test_the_tables_are_the_fit(target: str) -> None:
+    """Base plus table values equals a + b * expert + x' beta on every row, unknown and extreme values included."""
+    rows = small()
+    prepared = fit.Material.of(rows, target, expert.load()).prepare()
+    found = fit.path(prepared, (0.0, 0.3))[-1]
+    card = fit.scorecard(prepared, found)
+    direct = found.log_odds(prepared.score, prepared.x)
+    labelled = rows.filter(pl.col(f"y_{target}").is_not_null())
+    assert card.log_odds(columns(labelled)) == pytest.approx(direct, abs=1e-9)
+
+
+def test_centring_changes_no_score_and_makes_the_base_the_mean() -> None:
+    rows = small()
+    prepared = fit.Material.of(rows, "churn", expert.load()).prepare()
+    card = fit.scorecard(prepared, fit.path(prepared, (0.0, 0.1))[-1])
+    centred = fit.centred(card, rows)
+    before, after = card.log_odds(columns(rows)), centred.log_odds(columns(rows))
+    assert after == pytest.approx(before, abs=1e-9)
+    assert centred.base == pytest.approx(after.mean(), abs=1e-9)
+
+
+def test_a_base_rate_is_met_on_the_population() -> None:
+    rows = small()
+    card = fit.with_base_rate(expert.load().scorecard("churn"), rows, 0.043)
+    assert (1 / (1 + np.exp(-card.log_odds(columns(rows))))).mean() == pytest.approx(0.043, abs=1e-9)
+
+
+def test_refits_carry_the_spread_of_accounts() -> None:
+    prepared = fit.Material.of(small(), "churn", expert.load()).prepare()
+    found = fit.path(prepared, (0.0, 0.1))[-1]
+    card = fit.scorecard(prepared, found, fit.resampled(prepared, found, 0.1, seed=1, times=8))
+    errors = card.standard_errors(columns(small(50, seed=2)))
+    assert errors is not None
+    assert np.all(errors > 0)
+    again = fit.resampled(prepared, found, 0.1, seed=1, times=8)
+    assert fit.scorecard(prepared, found, again) == card
+
+
+@pytest.mark.parametrize(("events", "phase"), [(0, "P0"), (9, "P0"), (10, "P1"), (29, "P1"), (30, "P2"), (500, "P2")])
+def test_phases(events: int, phase: str) -> None:
+    assert fit.phase(events) == phase
+
+
+def test_the_expert_says_what_was_elicited() -> None:
+    """Log-odds of the day-one scorecard at hand-picked values."""
+    card = expert.load().scorecard("silent")
+    said = {
+        "days_to_renewal": 60.0,
+        "segment": "enterprise",
+        "contact_drop_28d": -1.0,
+        "gap_ratio": 8.0,
+        "quiet_failures_90d": 2.0,
+        "repeat_rate_90d": 0.23,
+        "escalations_90d": 1.0,
+        "csat_level": 3.25,
+        "nps_last": 6.9,
+        "nonresponse_streak": 3.0,
+    }
+    parts = {part.name: part.log_odds for part in card.explain(said)}
+    assert parts["days_to_renewal"] == pytest.approx(1.5)
+    assert parts["segment"] == pytest.approx(-1.2)
+    assert parts["contact_drop_28d"] == pytest.approx(0.5)
+    assert parts["gap_ratio"] == pytest.approx(0.5)  # .125 a gap, capped at 4
+    assert parts["quiet_failures_90d"] == pytest.approx(0.70)
+    assert parts["repeat_rate_90d"] == pytest.approx(1.5 * (0.23 - 0.13))
+    assert parts["escalations_90d"] == pytest.approx(0.25)
+    assert parts["csat_level"] == pytest.approx(-0.6 * (3.25 - 4.25))
+    assert parts["nps_last"] == pytest.approx(-0.12 * (6.9 - 7.9))
+    assert parts["nonresponse_streak"] == pytest.approx(0.36)
+    assert parts["tenure_early"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("base_rate_churn = 0.04\nbase_rate_silent = 0.03\n[no_such]\nline = [[0.0, 0.0], [1.0, 1.0]]\n", "no_such"),
+        ("base_rate_churn = 2.0\nbase_rate_silent = 0.03\n", "base_rate_churn"),
+        ("base_rate_churn = 0.04\nbase_rate_silent = 0.03\n[segment]\nline = [[0.0, 0.0]]\n", "segment"),
+        ("base_rate_churn = \n", "TOML"),
+    ],
+)
+def test_an_expert_file_that_makes_no_sense_is_named(tmp_path, text: str, word: str) -> None:
+    path = tmp_path / "expert.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=word):
+        expert.load(path)
