@@ -22,6 +22,7 @@ from api import (
 from api.auth import Keys
 from api.freshness import Reach
 from api.metrics import Metrics
+from api.published import Lists
 from api.rescoring import Background, Rescoring
 from api.service import Service
 from api.serving import Serving
@@ -63,5 +64,6 @@ def _service(settings: Settings, clock: Callable[[], datetime], metrics: Metrics
         serving=serving,
         rescoring=Rescoring(settings, store, serving, metrics, clock, background),
         freshness=Reach(store),
+        lists=Lists(store),
         metrics=metrics,
     )

@@ -1,19 +1,16 @@
 """An account's health: what a CRM shows beside its name."""
 
-from typing import Any
-
 from flask import Response, request
 
 from api import payloads, schemas
 from api.auth import needs
-from api.bodies import answer
+from api.bodies import answer_text, encode, with_member
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.service import Service, the_service
 from models.clock import isoformat
 from models.errors import NotScored
-from models.rows import columns_of
-from models.scorecard import Scorecard, Target
+from models.scorecard import Target
 from models.scoring import FRESH_DAYS
 from models.store.access import NotScoredBecause
 from models.store.scores import StoredScore
@@ -39,7 +36,7 @@ def get_health(account_id: str) -> Response:
     """
     service = the_service()
     target = target_in(request.args.get("target", "churn"), "target")
-    return answer(health_line(service, latest(service, account_id), target))
+    return answer_text(health_text(service, latest(service, account_id), target))
 
 
 def latest(service: Service, account_id: str) -> StoredScore:
@@ -76,21 +73,18 @@ def target_in(text: object, pointer: str) -> Target:
     )
 
 
-def health_line(service: Service, score: StoredScore, target: Target) -> dict[str, Any]:
-    """The whole answer for one stored score."""
+def health_text(service: Service, score: StoredScore, target: Target) -> str:
+    """The whole answer for one stored score, as JSON."""
     values = score.values
     served = service.serving.by_id(values["model_id"])
     line = payloads.score_line(values)
     line["computed_at"] = isoformat(values["computed_at"])
     line["model"] = {"id": values["model_id"], "status": values["model_status"]}
+    line["data"] = payloads.freshness(service.freshness.now(), service.clock(), FRESH_DAYS)
     if served is None:
         missing = f"The artefact {values['model_id']} that made this score is not stored any more."
-        line |= {"horizon": None, "explanation": None, "explanation_missing": missing}
-    else:
-        card: Scorecard = getattr(served.model, target)
-        contributions = card.contributions(columns_of([score.features], card.features))[0]
-        log_odds = values[f"log_odds_{target}"]
-        line |= payloads.horizon(served.model)
-        line["explanation"] = payloads.explanation(served, target, contributions, log_odds, score.features)
-    line["data"] = payloads.freshness(service.freshness.now(), service.clock(), FRESH_DAYS)
-    return line
+        return encode(line | {"horizon": None, "explanation": None, "explanation_missing": missing})
+    line |= payloads.horizon(served.model)
+    contributions = served.rows.contributions(target, score.features)
+    explanation = payloads.explanation(served, target, contributions, values[f"log_odds_{target}"], score.features)
+    return with_member(encode(line), "explanation", explanation)

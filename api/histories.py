@@ -22,8 +22,7 @@ from api.serving import Served
 from models.features import FEATURES
 from models.history import TABLES, History
 from models.imports.times import EARLIEST
-from models.rows import columns_of, quoted
-from models.scorecard import Scorecard
+from models.rows import quoted
 from models.scoring import Scored, score_history
 from models.standing import standings
 from models.store.access import REASONS
@@ -64,24 +63,20 @@ def score(service: Service, served: Served, items: Sequence[Item], wanted: Wante
             _score_at(service, served, known, moment, group, wanted)
 
 
-def lines(served: Served, scored: Scored, wanted: Wanted) -> dict[str, dict[str, Any]]:
-    """Account id -> its score as answered, of accounts scored from a history."""
+def lines(served: Served, scored: Scored, wanted: Wanted) -> dict[str, tuple[dict[str, Any], str | None]]:
+    """Account id -> its score and its reasons (JSON), of accounts scored from a history."""
     if scored.scores.is_empty():
         return {}
     model = served.model
     rows = scored.features.select(*FEATURES.names, *quoted()).to_dicts()
-    read = columns_of(rows, served.features)
-    card: Scorecard = getattr(model, wanted.target)
-    contributions = card.contributions(read)
-    log_odds = card.total(contributions).tolist()
-    found: dict[str, dict[str, Any]] = {}
-    for i, values in enumerate(to_store(model, scored).to_dicts()):
-        line = payloads.score_line(values) | payloads.horizon(model)
+    target = wanted.target
+    found: dict[str, tuple[dict[str, Any], str | None]] = {}
+    for row, values in zip(rows, to_store(model, scored).to_dicts(), strict=True):
+        told = None
         if wanted.reasons != "none":
-            line["explanation"] = payloads.explanation(
-                served, wanted.target, contributions[i], log_odds[i], rows[i], wanted.reasons
-            )
-        found[values["account_id"]] = line
+            contributions, log_odds = served.rows.contributions(target, row), values[f"log_odds_{target}"]
+            told = payloads.explanation(served, target, contributions, log_odds, row, wanted.reasons)
+        found[values["account_id"]] = (payloads.score_line(values) | payloads.horizon(model), told)
     return found
 
 
@@ -175,9 +170,9 @@ def _score_at(
     found = lines(served, scored, wanted)
     standing = dict(standings(known.of(ids), [moment], served.model.label).select("account_id", "standing").iter_rows())
     for item in group:
-        line = found.get(str(item.index))
-        if line is not None:
-            item.score = line | {"account_id": item.body["account"].get("account_id")}
+        if str(item.index) in found:
+            score, item.explanation = found[str(item.index)]
+            item.score = score | {"account_id": item.body["account"].get("account_id")}
         else:
             why = standing[str(item.index)]
             item.refuse("/account", CODES[why], f"The account has no score: it {REASONS[why]}.")

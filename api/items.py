@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from api.bodies import encode, with_member
 from api.errors import FieldError
 from models.scorecard import Target
 
@@ -20,21 +21,25 @@ class Wanted:
 
 @dataclass
 class Item:
-    """One item of a request and, in the end, its score or what is wrong with it."""
+    """One item of a request and, in the end, its score and reasons (JSON) or what is wrong with it."""
 
     index: int
     body: dict[str, Any]
     score: dict[str, Any] | None = None
+    explanation: str | None = None
     errors: list[FieldError] = field(default_factory=list)
 
     def refuse(self, pointer: str, code: str, message: str) -> None:
         """Remember what is wrong; `pointer` is relative to the item."""
         self.errors.append(FieldError(f"/items/{self.index}{pointer}", code, message))
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_json(self) -> str:
         """As a result line."""
         given = self.body.get("id")
         line: dict[str, Any] = {"id": given if isinstance(given, str) else None}
         if self.errors:
-            return line | {"status": "rejected", "errors": [error.to_plain() for error in self.errors]}
-        return line | {"status": "scored", "score": self.score}
+            return encode(line | {"status": "rejected", "errors": [error.to_plain() for error in self.errors]})
+        score = encode(self.score)
+        if self.explanation is not None:
+            score = with_member(score, "explanation", self.explanation)
+        return with_member(encode(line | {"status": "scored"}), "score", score)

@@ -27,6 +27,7 @@ def describe(served: Served) -> dict[str, Any]:
     """The model and its features as a caller sees them."""
     model, manifest = served.model, served.manifest
     range_ = manifest.data_range
+    used = {*model.churn.features, *model.silent.features}
     return {
         "id": model.model_id,
         "status": model.status,
@@ -47,7 +48,7 @@ def describe(served: Served) -> dict[str, Any]:
                 "unit": feature.unit,
                 "missing": feature.missing,
                 "type": "text" if feature.categorical else "number",
-                "used": feature.name in served.features,
+                "used": feature.name in used,
             }
             for feature in FEATURES
         ],

@@ -1,20 +1,20 @@
 """What a score looks like to a caller. The names and units are described in docs/api.md and `api/schemas.py`."""
 
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _text
 from typing import Any
 
+from api.bodies import encode
 from api.serving import Served
 from models.clock import isoformat
 from models.features import COMPONENTS
-from models.health import Floats
 from models.model import ChurnModel
-from models.reasons import Reason
-from models.rows import RowScores
-from models.scorecard import Scorecard, Target
+from models.rows import RowScore
+from models.scorecard import Target
 from models.store.history import Freshness
-from models.telling import tell
+from models.telling import Teller
 
 #: Months of revenue that `expected_revenue_loss` stands for.
 MONTHS = 12
@@ -26,20 +26,6 @@ def model_line(served: Served) -> dict[str, Any]:
     """Which model it was, as every score says it."""
     model = served.model
     return {"id": model.model_id, "status": model.status}
-
-
-def reason_line(reason: Reason) -> dict[str, Any]:
-    """One reason. `points` below zero raise the risk; `log_odds` above zero raise the risk."""
-    return {
-        "feature": reason.feature,
-        "label": reason.label,
-        "component": reason.component,
-        "points": reason.points,
-        "log_odds": reason.log_odds,
-        "value": reason.value,
-        "usual": reason.usual,
-        "sentence": reason.sentence,
-    }
 
 
 def score_line(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,38 +74,57 @@ def loss(amount: float | None, currency: str | None) -> dict[str, Any] | None:
 
 
 def explanation(
-    served: Served, target: Target, contributions: Floats, log_odds: float, row: Mapping[str, Any], reasons: str = "all"
-) -> dict[str, Any]:
-    """The reasons for one target, `all` or the `top` ones; `contributions` (terms,) are those of its scorecard."""
-    card: Scorecard = getattr(served.model, target)
-    some = reasons == "top"
-    found = tell(served.model, card, contributions, row, TOP if some else None, harmful_only=some)
-    return told(target, card.base, log_odds, found)
+    served: Served,
+    target: Target,
+    contributions: Sequence[float],
+    log_odds: float,
+    row: Mapping[str, Any],
+    reasons: str = "all",
+) -> str:
+    """The reasons for one target, `all` or the `top` ones, as JSON; `contributions` are those of its scorecard.
+
+    `base_log_odds` plus the `log_odds` of all reasons is `log_odds`. A reason's `points` below zero raise the risk.
+    """
+    teller, some = served.rows.tellers[target], reasons == "top"
+    told = teller.tell(contributions, row, TOP if some else None, harmful_only=some)
+    heads = _heads(teller)
+    lines = ",".join(
+        f'{heads[one.term]}"points":{one.points!r},"log_odds":{one.log_odds!r},"value":{_cell(one.value)},'
+        f'"usual":{_cell(one.usual)},"sentence":{_text(one.sentence)}}}'
+        for one in told
+    )
+    base = served.rows.cards[target].base
+    return f'{{"target":"{target}","base_log_odds":{base!r},"log_odds":{log_odds!r},"reasons":[{lines}]}}'
 
 
-def told(target: Target, base: float, log_odds: float, reasons: Sequence[Reason]) -> dict[str, Any]:
-    """All reasons for one target: `base_log_odds` plus their `log_odds` is `log_odds`."""
-    return {
-        "target": target,
-        "base_log_odds": base,
-        "log_odds": log_odds,
-        "reasons": [reason_line(reason) for reason in reasons],
-    }
+@lru_cache(maxsize=64)
+def _heads(teller: Teller) -> list[str]:
+    """The beginning of each reason, which is the same for all accounts."""
+    return [
+        encode({"feature": about.feature, "label": about.label, "component": about.component})[:-1] + ","
+        for about in teller.subjects
+    ]
 
 
-def row_score(scores: RowScores, row: int, model: ChurnModel) -> dict[str, Any]:
+def _cell(value: float | str | None) -> str:
+    if value is None:
+        return "null"
+    return _text(value) if isinstance(value, str) else repr(value)
+
+
+def row_score(score: RowScore, model: ChurnModel) -> dict[str, Any]:
     """A score made from features alone."""
     return {
         **horizon(model),
-        "health": float(scores.health[row]),
-        "health_unclipped": float(scores.health_unclipped[row]),
-        "band": scores.bands[row],
-        "p_churn": float(scores.p_churn[row]),
-        "p_churn_range_80": _floats(scores.p_churn_low[row], scores.p_churn_high[row]),
-        "p_silent": float(scores.p_silent[row]),
-        "p_silent_range_80": _floats(scores.p_silent_low[row], scores.p_silent_high[row]),
-        "p_vocal": float(scores.p_vocal[row]),
-        "components": {name: float(scores.components[name][row]) for name in COMPONENTS},
+        "health": score.health,
+        "health_unclipped": score.health_unclipped,
+        "band": score.band,
+        "p_churn": score.p_churn,
+        "p_churn_range_80": score.p_churn_range,
+        "p_silent": score.p_silent,
+        "p_silent_range_80": score.p_silent_range,
+        "p_vocal": score.p_vocal,
+        "components": score.components,
     }
 
 
@@ -136,7 +141,3 @@ def freshness(found: Mapping[str, Freshness], as_of: datetime, fresh_days: int) 
 
 def _range(low: float | None, high: float | None) -> list[float] | None:
     return None if low is None or high is None else [low, high]
-
-
-def _floats(low: float, high: float) -> list[float] | None:
-    return None if math.isnan(low) else [float(low), float(high)]

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,11 +17,12 @@ from flask import Response, request
 
 from api import schemas
 from api.auth import needs
-from api.bodies import JSON
+from api.bodies import JSON, encode, with_member
 from api.contract import Resource, operation
 from api.csv_lines import CSV, HEADER, csv_line
 from api.errors import FieldError, Problem
 from api.payloads import loss, trend
+from api.published import Lists
 from api.service import Service, the_service
 from models.clock import isoformat
 from models.errors import UnknownList
@@ -55,7 +56,7 @@ class Question:
     @property
     def digest(self) -> str:
         """The same for the same filters and ranking."""
-        asked = json.dumps([asdict(self.filters), self.rank_by], sort_keys=True)
+        asked = json.dumps([vars(self.filters), self.rank_by], sort_keys=True)
         return hashlib.sha256(asked.encode()).hexdigest()[:12]
 
 
@@ -84,8 +85,8 @@ def get_silent_list() -> Response:
     """
     service = the_service()
     as_csv = _wants_csv(request.headers.get("Accept", ""))
-    question = read_question(request.args, whole=as_csv)
-    return _csv(service.store, question) if as_csv else _page(service, question)
+    question = read_question(request.args.to_dict(), whole=as_csv)
+    return _csv(service, question) if as_csv else _page(service, question)
 
 
 def _wants_csv(accept: str) -> bool:
@@ -149,26 +150,30 @@ def _limit(args: Mapping[str, str], refuse: Any, *, whole: bool) -> int | None:
 
 
 def _page(service: Service, question: Question) -> Response:
+    position = _position(service.lists, question)
+    asked = (position.found.list_id, question.rank_by, question.filters, position.after, question.limit)
+    body = service.lists.pages.get(asked)
+    if body is None:
+        body = _page_text(service.store, question, position).encode()
+        service.lists.pages.put(asked, body)
+    return Response(body, content_type=JSON)
+
+
+def _page_text(store: Store, question: Question, position: Position) -> str:
     assert question.limit is not None
-    with service.store.frozen() as conn:
-        position = _position(service.store, conn, question)
-        rank = RANKS[question.rank_by]
-        rows = service.store.page(
-            conn, position.found.list_id, rank, question.filters, position.after, question.limit + 1
-        )
+    rank = RANKS[question.rank_by]
+    rows = store.page(position.found.list_id, rank, question.filters, position.after, question.limit + 1)
     more = len(rows) > question.limit
     rows = rows[: question.limit]
     cursor = _cursor(position.found.list_id, rows[-1][rank], question.digest) if more else None
     head = {
         "list": list_line(position.found),
         "rank_by": question.rank_by,
-        "filters": asdict(question.filters),
+        "filters": vars(question.filters),
         "next_cursor": cursor,
         "next": _next(question, cursor),
     }
-    # The entries' reasons are JSON already, so they are put in their places as they are.
-    body = f'{json.dumps(head, separators=(",", ":"))[:-1]},"entries":[{",".join(_entry(row, rank) for row in rows)}]}}'
-    return Response(body, content_type=JSON)
+    return with_member(encode(head), "entries", f"[{','.join(_entry(row, rank) for row in rows)}]")
 
 
 def list_line(found: RiskList) -> dict[str, Any]:
@@ -183,30 +188,25 @@ def list_line(found: RiskList) -> dict[str, Any]:
     }
 
 
+_NAMES = ("account_id", "name", "owner", "segment", "region", "mrr", "currency", "p_silent", "p_churn")
+
+
 def _entry(row: Mapping[str, Any], rank: str) -> str:
     line = {
         "rank": row[rank],
-        "account_id": row["account_id"],
-        "name": row["name"],
-        "owner": row["owner"],
-        "segment": row["segment"],
-        "region": row["region"],
-        "mrr": row["mrr"],
-        "currency": row["currency"],
-        "p_silent": row["p_silent"],
-        "p_churn": row["p_churn"],
+        **{name: row[name] for name in _NAMES},
         "expected_revenue_loss": loss(row["expected_revenue_loss"], row["currency"]),
         "health": row["health"],
         "band": row["band"],
         "trend": trend(row),
         "confidence": row["confidence"],
     }
-    return f'{json.dumps(line, separators=(",", ":"))[:-1]},"reasons":{row["reasons"] or "[]"}}}'
+    # The reasons are JSON already, so they are put in their place as they are.
+    return with_member(encode(line), "reasons", row["reasons"] or "[]")
 
 
-def _csv(store: Store, question: Question) -> Response:
-    with store.frozen() as conn:
-        position = _position(store, conn, question)
+def _csv(service: Service, question: Question) -> Response:
+    position = _position(service.lists, question)
     found = position.found
     headers = {
         "Ebbtide-List-Id": str(found.list_id),
@@ -215,7 +215,8 @@ def _csv(store: Store, question: Question) -> Response:
         "Ebbtide-Model-Id": found.model_id,
         "Content-Disposition": f'attachment; filename="silent-list-{found.list_id}.csv"',
     }
-    return Response(_csv_lines(store, question, position), content_type=f"{CSV}; charset=utf-8", headers=headers)
+    lines = _csv_lines(service.store, question, position)
+    return Response(lines, content_type=f"{CSV}; charset=utf-8", headers=headers)
 
 
 def _csv_lines(store: Store, question: Question, position: Position) -> Iterator[str]:
@@ -224,28 +225,26 @@ def _csv_lines(store: Store, question: Question, position: Position) -> Iterator
     rank, after, left = RANKS[question.rank_by], position.after, question.limit
     while left is None or left > 0:
         wanted = _CSV_PAGE if left is None else min(left, _CSV_PAGE)
-        with store.frozen() as conn:
-            # Raises once the list is no longer kept: a broken transfer is seen, a short file is not.
-            store.kept_list(conn, position.found.list_id)
-            rows = store.page(conn, position.found.list_id, rank, question.filters, after, wanted)
+        # Raises once the list is no longer kept: a broken transfer is seen, a short file is not.
+        rows = store.page_of_kept(position.found.list_id, rank, question.filters, after, wanted)
         yield "".join(csv_line(row, rank) for row in rows)
         if len(rows) < wanted:
             return
         after, left = rows[-1][rank], None if left is None else left - len(rows)
 
 
-def _position(store: Store, conn: Any, question: Question) -> Position:
+def _position(lists: Lists, question: Question) -> Position:
     """Where to read. Raises `Problem`: 404 before the first list, 410 for one no longer kept, 422 for a bad cursor."""
     if question.cursor is None:
         try:
-            return Position(store.current_list(conn, KIND), 0)
+            return Position(lists.current(KIND), 0)
         except UnknownList as error:
             raise Problem(404, "no_list_yet", str(error)) from None
     list_id, after, digest = _read_cursor(question.cursor)
     if digest != question.digest:
         raise _bad_cursor("belongs to other filters; repeat those of its first page, or follow `next`")
     try:
-        return Position(store.kept_list(conn, list_id), after)
+        return Position(lists.kept(list_id), after)
     except UnknownList as error:
         raise Problem(410, "list_expired", str(error)) from None
 
@@ -274,6 +273,6 @@ def _bad_cursor(message: str) -> Problem:
 def _next(question: Question, cursor: str | None) -> str | None:
     if cursor is None:
         return None
-    asked = {name: value for name, value in asdict(question.filters).items() if value is not None}
+    asked = {name: value for name, value in vars(question.filters).items() if value is not None}
     query = asked | {"rank_by": question.rank_by, "limit": question.limit, "cursor": cursor}
     return f"/v1/risk-lists/silent?{urlencode(query)}"

@@ -1,16 +1,16 @@
 """Scores on demand: of features, of a raw history, or of a stored account as of now."""
 
 import difflib
-import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from flask import Response
 
 from api import histories, payloads, schemas
 from api.auth import needs
-from api.bodies import answer, escape, instant, items_of, json_body
+from api.bodies import answer_text, encode, escape, instant, items_of, json_body, with_member
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.health import CODES, target_in
@@ -19,8 +19,6 @@ from api.service import Service, the_service
 from api.serving import Served
 from models.features import FEATURES
 from models.imports.convert import ID_LENGTH
-from models.rows import columns_of, score_rows
-from models.scorecard import Scorecard
 from models.store.access import NotScoredBecause
 
 resource = Resource("scores", "Scores on demand")
@@ -34,6 +32,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "account": ("interactions", "surveys", "contracts", "outreach", "as_of"),
 }
 _TEXTS = frozenset(FEATURES.texts)
+_NUMBERS = frozenset(FEATURES.numeric)
 
 
 @resource.route("/v1/scores", methods=["POST"])
@@ -95,15 +94,10 @@ def _observed_from(given: Any) -> datetime | None:
 
 
 def _answer(items: Sequence[Item], served: Served) -> Response:
-    lines = [item.to_plain() for item in items]
-    scored = sum(line["status"] == "scored" for line in lines)
-    body = {
-        "model": payloads.model_line(served),
-        "scored": scored,
-        "rejected": len(lines) - scored,
-        "items": lines,
-    }
-    return answer(body, 200 if scored == len(lines) else 207)
+    rejected = sum(bool(item.errors) for item in items)
+    head = {"model": payloads.model_line(served), "scored": len(items) - rejected, "rejected": rejected}
+    lines = f"[{','.join(item.to_json() for item in items)}]"
+    return answer_text(with_member(encode(head), "items", lines), 207 if rejected else 200)
 
 
 def _kind(item: Item) -> str | None:
@@ -126,19 +120,13 @@ def _score_features(_service: Service, served: Served, items: Sequence[Item], wa
     good = [item for item in items if _check_features(item)]
     if not good:
         return
-    model = served.model
     rows = [item.body["features"] for item in good]
-    read = columns_of(rows, served.features)
-    scores = score_rows(model, read)
-    card: Scorecard = getattr(model, wanted.target)
-    churn = wanted.target == "churn"
-    contributions = scores.contributions if churn or wanted.reasons == "none" else card.contributions(read)
-    log_odds = (scores.log_odds_churn if churn else scores.log_odds_silent).tolist()
-    for i, (item, row) in enumerate(zip(good, rows, strict=True)):
-        item.score = payloads.row_score(scores, i, model)
+    for item, row, score in zip(good, rows, served.rows.score(rows), strict=True):
+        item.score = payloads.row_score(score, served.model)
         if wanted.reasons != "none":
-            item.score["explanation"] = payloads.explanation(
-                served, wanted.target, contributions[i], log_odds[i], row, wanted.reasons
+            target = wanted.target
+            item.explanation = payloads.explanation(
+                served, target, score.contributions[target], score.log_odds[target], row, wanted.reasons
             )
 
 
@@ -148,6 +136,8 @@ def _check_features(item: Item) -> bool:
         item.refuse("/features", "invalid", "must be an object of feature name and value")
         return False
     for name, value in features.items():
+        if name in _NUMBERS and type(value) is float and isfinite(value):
+            continue
         if name not in FEATURES:
             item.refuse(f"/features/{escape(name)}", "unknown_feature", _hint(name))
         elif value is None:
@@ -162,7 +152,7 @@ def _check_features(item: Item) -> bool:
 
 def _finite(value: float) -> bool:
     try:
-        return math.isfinite(value)
+        return isfinite(value)
     except OverflowError:
         return False
 
@@ -186,7 +176,7 @@ def _score_stored(service: Service, served: Served, items: Sequence[Item], wante
     for item in good:
         account_id = item.body["account_id"]
         if account_id in lines:
-            item.score = lines[account_id]
+            item.score, item.explanation = lines[account_id]
         elif account_id in asked.standings:
             why = NotScoredBecause(account_id, asked.standings[account_id])
             item.refuse("/account_id", CODES[why.standing], str(why))

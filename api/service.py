@@ -9,6 +9,7 @@ from flask import current_app
 from api.auth import Keys
 from api.freshness import Reach
 from api.metrics import Metrics
+from api.published import Lists
 from api.rescoring import Rescoring
 from api.serving import Serving
 from models.settings import Settings
@@ -28,6 +29,7 @@ class Service:
     serving: Serving
     rescoring: Rescoring
     freshness: Reach
+    lists: Lists
     metrics: Metrics
 
 

@@ -21,6 +21,7 @@ from models.labels import DEFAULTS, LabelParams
 from models.loading import load_model
 from models.model import ChurnModel
 from models.registry import Manifest
+from models.rows import RowScorer
 
 #: Seconds between two looks at the pointer.
 LOOK_SECONDS = 1.0
@@ -36,9 +37,9 @@ class Served:
     manifest: Manifest
 
     @cached_property
-    def features(self) -> tuple[str, ...]:
-        """What either scorecard reads."""
-        return tuple(dict.fromkeys((*self.model.churn.features, *self.model.silent.features)))
+    def rows(self) -> RowScorer:
+        """The model prepared for single rows."""
+        return RowScorer(self.model)
 
 
 class Serving:

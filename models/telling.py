@@ -1,108 +1,147 @@
 """Reasons of one account told quickly: the sentences of `models.reasons`, word for word, from compiled templates.
 
-Reading a format string costs more than filling it in. A service that tells fifty reasons per request reads each
-feature's sentence once, at the first request.
+Reading a format string costs more than filling it in, and what is usual in a segment is the same for all its
+accounts. A service that tells fifty reasons per request does both once per model.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from string import Formatter
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.features import FEATURES, Feature
-from models.health import POINTS_PER_LOG_ODD, Floats
+from models.health import POINTS_PER_LOG_ODD
 from models.model import ChurnModel
-from models.reasons import _SAID, Reason, _chosen, _renewal
-from models.scorecard import PairTerm, Scorecard, Term
+from models.reasons import _SAID, LEAST_POINTS, _renewal, _usual
+from models.scorecard import PairTerm, Scorecard, Target, Term
 
 Row = Mapping[str, Any]
-_Part = tuple[str, str | None, Callable[[Any], str]]
+_Say = Callable[[Row], str]
+_LEAST = LEAST_POINTS / POINTS_PER_LOG_ODD
 
 
-def tell(
-    model: ChurnModel,
-    card: Scorecard,
-    contributions: Floats,
-    row: Row,
-    top: int | None = None,
-    *,
-    harmful_only: bool = False,
-) -> list[Reason]:
-    """One account's reasons as `models.reasons.reasons` chooses and tells them, the strongest first.
+class Subject(NamedTuple):
+    """What a reason is about: as `models.reasons.Reason` has it. `value`: the feature whose value is shown, if one."""
 
-    `contributions` (terms,) is its line of `card.contributions`; `row` its features and, where known, the facts they
-    quote.
-    """
-    usual = model.usual_in(row.get("segment"))
-    quoted = {**row, "renewal": _renewal(row)}
-    terms = card.all_terms
-    chosen = _chosen(contributions, top, harmful_only=harmful_only)
-    return [_reason(terms[i], float(contributions[i]), quoted, usual) for i in chosen]
+    feature: str
+    label: str
+    component: str
+    value: str | None
 
 
-def _reason(term: Term | PairTerm, log_odds: float, row: Row, usual: Mapping[str, float]) -> Reason:
-    points = -POINTS_PER_LOG_ODD * log_odds + 0.0
-    names = term.features
-    feature = FEATURES[names[0]]
-    if len(names) > 1:
-        both = [FEATURES[name] for name in names]
-        label = " x ".join(one.label for one in both)
-        words = " together with ".join(_sentence(one, row) for one in both)
-        return Reason(
-            term.name, label, feature.component, points, log_odds, None, None, f"{words}: {points:+.1f} points"
-        )
-    common = usual.get(feature.name)
-    compared = _usual(feature, common)
-    words = _sentence(feature, row)
-    if compared:
-        words = f"{words}; {compared}"
-    return Reason(
-        feature.name,
-        feature.label,
-        feature.component,
-        points,
-        log_odds,
-        row.get(feature.name),
-        common,
-        f"{words}: {points:+.1f} points",
+class Told(NamedTuple):
+    """One reason; `term` is its place among the scorecard's terms, the rest as in `models.reasons.Reason`."""
+
+    term: int
+    points: float
+    log_odds: float
+    value: float | str | None
+    usual: float | None
+    sentence: str
+
+
+class Teller:
+    """Tells the reasons of one target of a model."""
+
+    def __init__(self, model: ChurnModel, target: Target) -> None:
+        card: Scorecard = getattr(model, target)
+        self._model = model
+        self.subjects = [_subject(term) for term in card.all_terms]
+        self._says = [_says(term) for term in card.all_terms]
+        self._usual: dict[str | None, list[tuple[float | None, str]]] = {}
+
+    def tell(
+        self, contributions: Sequence[float], row: Row, top: int | None = None, *, harmful_only: bool = False
+    ) -> list[Told]:
+        """The reasons as `models.reasons.reasons` chooses and words them, the strongest first.
+
+        `contributions` are the scorecard's for `row`: the features and, where known, the facts they quote.
+        """
+        usual = self._usual_in(row.get("segment"))
+        found = []
+        for i in _chosen(contributions, top, harmful_only=harmful_only):
+            amount = contributions[i]
+            points = -POINTS_PER_LOG_ODD * amount + 0.0
+            common, compared = usual[i]
+            name = self.subjects[i].value
+            value = None if name is None else row.get(name)
+            found.append(
+                Told(i, points, amount, value, common, f"{self._says[i](row)}{compared}: {points:+.1f} points")
+            )
+        return found
+
+    def _usual_in(self, segment: str | None) -> list[tuple[float | None, str]]:
+        known = segment if segment in self._model.usual else None
+        if known not in self._usual:
+            values = self._model.usual_in(known)
+            self._usual[known] = [_compared(subject.value, values) for subject in self.subjects]
+        return self._usual[known]
+
+
+def _chosen(contributions: Sequence[float], top: int | None, *, harmful_only: bool) -> list[int]:
+    order = sorted(
+        range(len(contributions)),
+        key=(lambda i: -contributions[i]) if harmful_only else (lambda i: -abs(contributions[i])),
     )
+    if top is None and not harmful_only:
+        return order
+    return [i for i in order if (contributions[i] if harmful_only else abs(contributions[i])) >= _LEAST][:top]
 
 
-def _sentence(feature: Feature, row: Row) -> str:
-    value = row.get(feature.name)
-    if value is None:
-        return f"{feature.label}: unknown"
-    try:
-        return _filled(_compiled(feature.sentence), row)
-    except (KeyError, TypeError):
-        return f"{feature.label}: {value if isinstance(value, str) else f'{value:.3g}'}"
+def _subject(term: Term | PairTerm) -> Subject:
+    features = [FEATURES[name] for name in term.features]
+    label = " x ".join(feature.label for feature in features)
+    return Subject(term.name, label, features[0].component, term.name if len(features) == 1 else None)
 
 
-def _usual(feature: Feature, common: float | None) -> str:
-    if not feature.usual or ("{" in feature.usual and common is None):
-        return ""
-    return _filled(_compiled(feature.usual), {"": common})
+def _says(term: Term | PairTerm) -> _Say:
+    says = [_sentence(FEATURES[name]) for name in term.features]
+    if len(says) == 1:
+        return says[0]
+    return lambda row: " together with ".join(say(row) for say in says)
 
 
-def _filled(parts: Sequence[_Part], row: Row) -> str:
-    words = []
-    for literal, name, said in parts:
-        words.append(literal)
-        if name is not None:
-            value = row[name]
-            if value is None:
-                raise TypeError("A number is unknown.")
-            words.append(said(value))
-    return "".join(words)
+def _compared(name: str | None, usual: Mapping[str, float]) -> tuple[float | None, str]:
+    if name is None:
+        return None, ""
+    text = _usual(FEATURES[name], usual.get(name))
+    return usual.get(name), f"; {text}" if text else ""
 
 
-@cache
-def _compiled(template: str) -> tuple[_Part, ...]:
-    return tuple((literal, name, _saying(spec or "")) for literal, name, spec, _ in Formatter().parse(template))
+def _sentence(feature: Feature) -> _Say:
+    name, unknown, label = feature.name, f"{feature.label}: unknown", feature.label
+    parts = [
+        (literal, field, None if field is None else _saying(spec or ""))
+        for literal, field, spec, _ in Formatter().parse(feature.sentence)
+    ]
+
+    def say(row: Row) -> str:
+        value = row.get(name)
+        if value is None:
+            return unknown
+        try:
+            words = ""
+            for literal, field, said in parts:
+                words += literal
+                if said is not None:
+                    words += said(row[field]) if field != "renewal" else _renewal(row)
+        except (KeyError, TypeError):
+            # A caller who sends features alone has no facts to quote: the feature's own number then speaks.
+            return f"{label}: {value if isinstance(value, str) else f'{value:.3g}'}"
+        return words
+
+    return say
 
 
 def _saying(spec: str) -> Callable[[Any], str]:
     said = _SAID.get(spec)
     if said is not None:
         return lambda value: said(float(value))
-    return lambda value: format(value, spec)
+    if spec:
+        return lambda value: format(value, spec)
+    return _as_it_is
+
+
+def _as_it_is(value: Any) -> str:
+    if value is None:
+        raise TypeError("A number is unknown.")
+    return format(value)

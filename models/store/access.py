@@ -95,22 +95,25 @@ class Store:
         """Score these accounts as of now; see `models.store.scoring.rescore`."""
         return scoring.rescore(self.engine, model, account_ids, now, computed_at=now, **options)
 
-    @contextmanager
-    def frozen(self) -> Iterator[Connection]:
-        """A connection that sees one moment from beginning to end."""
-        with reading(self.engine) as conn:
-            yield conn
-
-    def current_list(self, conn: Connection, kind: str) -> lists.RiskList:
+    def current_list(self, kind: str) -> lists.RiskList:
         """The list readers see. Raises `UnknownList`."""
-        return lists.current(conn, kind)
+        with self.connection() as conn:
+            return lists.current(conn, kind)
 
-    def kept_list(self, conn: Connection, list_id: int) -> lists.RiskList:
+    def kept_list(self, list_id: int) -> lists.RiskList:
         """A list published earlier. Raises `UnknownList` for one that is no longer kept."""
-        return lists.get_list(conn, list_id)
+        with self.connection() as conn:
+            return lists.get_list(conn, list_id)
 
-    def page(
-        self, conn: Connection, list_id: int, rank_by: str, filters: lists.Filters, after: int, limit: int
-    ) -> list[dict[str, Any]]:
+    def page(self, list_id: int, rank_by: str, filters: lists.Filters, after: int, limit: int) -> list[dict[str, Any]]:
         """Entries of a list after a rank."""
-        return lists.page(conn, list_id, rank_by, filters, after_rank=after, limit=limit)
+        with self.connection() as conn:
+            return lists.page(conn, list_id, rank_by, filters, after_rank=after, limit=limit)
+
+    def page_of_kept(
+        self, list_id: int, rank_by: str, filters: lists.Filters, after: int, limit: int
+    ) -> list[dict[str, Any]]:
+        """The same; raises `UnknownList` if the list is no longer kept, looked up in the same moment."""
+        with reading(self.engine) as conn:
+            lists.get_list(conn, list_id)
+            return lists.page(conn, list_id, rank_by, filters, after_rank=after, limit=limit)

@@ -1,0 +1,75 @@
+"""What one process remembers of published lists. A list never changes, so a page that was written once stays right.
+
+Only which list is current changes, and which ones are still kept; both are looked up every second or so.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+from models.store.access import Store
+from models.store.lists import RiskList
+
+#: A new list is seen at most this many seconds after it was published.
+CURRENT_SECONDS = 1.0
+#: A list that is no longer kept may be read for so much longer.
+KEPT_SECONDS = 5.0
+#: Memory for written pages, per process.
+PAGE_BYTES = 16 * 1024**2
+#: Lists remembered at once; there are never more than a few.
+_MOST = 64
+
+
+class Pages:
+    """Written pages, the latest used kept."""
+
+    def __init__(self, most_bytes: int = PAGE_BYTES) -> None:
+        self._most = most_bytes
+        self._bytes = 0
+        self._pages: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, asked: Hashable) -> bytes | None:
+        """The page, if it was written before."""
+        with self._lock:
+            page = self._pages.get(asked)
+            if page is not None:
+                self._pages.move_to_end(asked)
+            return page
+
+    def put(self, asked: Hashable, page: bytes) -> None:
+        """Keep a page, and let go of those not asked for in longest."""
+        with self._lock:
+            self._bytes += len(page) - len(self._pages.get(asked, b""))
+            self._pages[asked] = page
+            while self._bytes > self._most:
+                self._bytes -= len(self._pages.popitem(last=False)[1])
+
+
+class Lists:
+    """The published lists as one process sees them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.pages = Pages()
+        self._seen: dict[Hashable, tuple[float, RiskList]] = {}
+
+    def current(self, kind: str) -> RiskList:
+        """The list readers see. Raises `UnknownList`."""
+        return self._remembered(kind, CURRENT_SECONDS, lambda: self._store.current_list(kind))
+
+    def kept(self, list_id: int) -> RiskList:
+        """A list published earlier. Raises `UnknownList` for one that is no longer kept."""
+        return self._remembered(list_id, KEPT_SECONDS, lambda: self._store.kept_list(list_id))
+
+    def _remembered(self, name: Hashable, seconds: float, look: Callable[[], RiskList]) -> RiskList:
+        known = self._seen.get(name)
+        if known is not None and time.monotonic() < known[0]:
+            return known[1]
+        self._seen.pop(name, None)
+        found = look()
+        if len(self._seen) >= _MOST:
+            self._seen.clear()
+        self._seen[name] = (time.monotonic() + seconds, found)
+        return found
