@@ -20,7 +20,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("deployment")
     assert run(folder, "simulate", "--accounts", "300", "--weeks", "100", "--seed", "5", "--out", "history")[0] == 0
     assert run(folder, "import", "history")[0] == 0
-    code, out, err = run(folder, "train", "--db", "--promote")
+    code, _out, err = run(folder, "train", "--db", "--promote")
     assert code == 0, err
     assert run(folder, "score")[0] == 0
     return folder
@@ -90,7 +90,7 @@ def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_train_prints_the_model_id_alone_on_standard_output(place: Path) -> None:
-    code, out, err = run(place, "models", "show")
+    code, out, _err = run(place, "models", "show")
     assert code == 0
     manifest = json.loads(out)
     assert manifest["model_id"] in run(place, "models", "list")[1]
@@ -136,9 +136,9 @@ def test_predict_offline_agrees_with_the_store(place: Path) -> None:
         for row in json.loads(run(place, "risk-list", "--format", "json", "--limit", "1000")[1])["entries"]
     }
     listed = json.loads(run(place, "risk-list", "--format", "json", "--limit", "1")[1])["list"]
-    code, out, err = run(place, "predict", "--data", "history", "--as-of", listed["as_of"], "--out", "scores.csv")
+    code, _out, err = run(place, "predict", "--data", "history", "--as-of", listed["as_of"], "--out", "scores.csv")
     assert code == 0, err
-    rows = {row["account_id"]: row for row in csv.DictReader((place / "scores.csv").open())}
+    rows = {row["account_id"]: row for row in csv.DictReader((place / "scores.csv").read_text("utf-8").splitlines())}
     assert set(stored) == {account_id for account_id, row in rows.items() if row["quiet"] == "true"}
     for account_id, row in stored.items():
         assert float(rows[account_id]["p_silent"]) == row["p_silent"]
@@ -164,7 +164,7 @@ def test_a_dry_run_writes_nothing(place: Path, tmp_path: Path) -> None:
 
 
 def test_keys_are_shown_once(place: Path) -> None:
-    code, out, err = run(place, "keys", "create", "--name", "crm", "--scope", "read")
+    code, out, _err = run(place, "keys", "create", "--name", "crm", "--scope", "read")
     assert code == 0
     key = out.strip()
     assert key.startswith("ebb_")

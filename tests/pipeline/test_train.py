@@ -24,7 +24,7 @@ def test_it_reports_what_it_learnt_from(trained: Trained) -> None:
     assert trained.report["phase"] == "P2"
     assert rows["silent_events"] >= 30
     assert rows["churn_events"] > rows["silent_events"]
-    assert rows["left_out"]["immature"] >= 0
+    assert rows["left_out"]["blackout"] > 0
     assert {row["look_back_days"] for row in trained.report["look_back_curve"]} == {30, 60, 90, 180, 365}
 
 
@@ -64,7 +64,7 @@ def test_every_reason_is_a_sentence_with_its_points(simulated: Simulated, histor
         for reason in row:
             assert reason.sentence.endswith(f"{reason.points:+.1f} points")
             assert "{" not in reason.sentence
-            assert "nan" not in reason.sentence
+            assert " nan" not in reason.sentence
 
 
 def test_the_saved_model_is_the_trained_one(
