@@ -23,7 +23,7 @@ WORTH_A_SENTENCE = 0.005
 #: With fewer exits, an interval means little and no claim is made either way.
 LEAST_EVENTS = 30
 #: A gain that large, not ruled out, is worth waiting for.
-STILL_POSSIBLE = 0.02
+STILL_POSSIBLE = 0.01
 #: How far observed over expected may be from 1 before the probabilities need correcting.
 O_E_LOW, O_E_HIGH = 0.85, 1.15
 SLOPE_LOW, SLOPE_HIGH = 0.8, 1.2
@@ -79,11 +79,11 @@ def service_verdict(churn: Evaluation) -> tuple[Literal["adds", "nothing", "too_
             f"Service signals add to what contract terms tell about churn {numbers}: a customer who leaves is ranked "
             f"above one who stays in {_of_100(churn['auc']['value'])} of 100 cases instead of {_of_100(before)}."
         )
-    doubt = (
-        f"; with {churn['n_events']} exits a gain of up to {won['high']:.3f} is not ruled out"
-        if won["high"] >= STILL_POSSIBLE
-        else ""
-    )
+    doubt = ""
+    if won["high"] >= STILL_POSSIBLE:
+        doubt = f"; with {churn['n_events']} exits a gain of up to {won['high']:.3f} is not ruled out"
+    elif won["high"] < 0:
+        doubt = "; with them the model ranks worse than contract terms alone"
     return "nothing", f"Service signals add nothing to churn beyond contract terms {numbers}{doubt}."
 
 

@@ -52,6 +52,11 @@ class TestTheVerdict:
             "+0.001)."
         )
 
+    def test_worse_than_nothing(self):
+        verdict, sentence = service_verdict(churn(gain=(-0.015, -0.020, -0.008)))
+        assert verdict == "nothing"
+        assert sentence.endswith("; with them the model ranks worse than contract terms alone.")
+
     def test_nothing_shown_is_not_nothing_possible(self):
         _, sentence = service_verdict(churn(gain=(0.01, -0.02, 0.04), events=60))
         assert sentence.endswith("; with 60 exits a gain of up to 0.040 is not ruled out.")
