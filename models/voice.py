@@ -4,9 +4,7 @@ from datetime import datetime
 
 import polars as pl
 
-from models.clock import INSTANT
-from models.columns import Table
-from models.history import TABLES, History, happened_at, rows_known
+from models.history import History
 from models.surveys import INSTRUMENTS
 
 
@@ -55,18 +53,12 @@ def observed_since(history: History, at: datetime) -> datetime | None:
     The first interaction of any account and, where the history has surveys at all, the first survey: before
     the survey programme ran, silence cannot be told from not having been asked.
     """
-    contacts = source_start(history, TABLES["interactions"], at)
-    surveys = source_start(history, TABLES["surveys"], at)
+    contacts, surveys = source_start(history, "interactions", at), source_start(history, "surveys", at)
     if contacts is None:
         return None
     return max(contacts, surveys) if surveys else contacts
 
 
-def source_start(history: History, table: Table, at: datetime) -> datetime | None:
-    """Since when a table's source has been watched: as declared, else its first row known at `at`."""
-    declared = (history.observed_from or {}).get(table.name)
-    if declared is not None:
-        return declared
-    known = history.frame(table.name).filter(rows_known(table, pl.lit(at, INSTANT), history.delay))
-    first: datetime | None = known.select(happened_at(table).min()).item()
-    return first
+def source_start(history: History, table: str, at: datetime) -> datetime | None:
+    """Since when a table's source has been watched, as known at `at`; None if nothing was known of it."""
+    return min((since for known_from, since in history.watched(table) if known_from <= at), default=None)

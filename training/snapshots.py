@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from models.errors import ContractError, SettingsError, TooFewLabels
-from models.history import TABLES, History
+from models.history import History
 from models.labels import DEFAULTS, LabelParams
 from models.standing import STANDINGS, eligible, standings
 from models.voice import source_start
@@ -38,7 +38,7 @@ def moments(
     """
     if every_days < 1:
         raise SettingsError(f"every_days is {every_days}; it must be at least 1.")
-    first = source_start(history, TABLES["interactions"], cutoff)
+    first = source_start(history, "interactions", cutoff)
     if first is None:
         raise ContractError("The history has no interactions, so there is nothing to learn about service.")
     earliest, last = first + timedelta(days=params.look_back_days), cutoff - params.settled
