@@ -4,6 +4,7 @@ account   quiet   p_silent   mrr       expected loss   rank_by_loss   rank_by_pr
 a         yes     0.10       1,000     1,200           2              1
 b         yes     0.05       9,000     5,400           1              3
 c         yes     0.08       unknown   unknown         3              2
+e         yes     0.02       unknown   unknown         4              4
 d         no      0.30       2,000     7,200           not on the list: it is talking to us
 """
 
@@ -22,8 +23,9 @@ TOP_REASONS = 3
 #: Reasons are told for this many accounts at a time, which bounds the memory of their rows.
 _TOLD_AT_ONCE = 20_000
 
-#: Rank -> the column it follows, falling; unknown comes last and ties go by account id.
-RANKINGS = {"rank_by_loss": "expected_revenue_loss", "rank_by_probability": "p_silent"}
+#: Rank -> the columns it follows, falling; unknown comes last and ties go by account id. Where nobody wrote the revenue
+#: down, the loss ranks by the probability.
+RANKINGS = {"rank_by_loss": ("expected_revenue_loss", "p_silent"), "rank_by_probability": ("p_silent",)}
 
 #: Columns of an entry besides `reasons`, in order.
 ENTRY = (
@@ -43,8 +45,9 @@ def quiet_entries(model: ChurnModel, scored: Scored) -> pl.DataFrame:
 
 def ranked(entries: pl.DataFrame) -> pl.DataFrame:
     """The entries with `rank_by_loss` and `rank_by_probability`, from 1, sorted by the first."""
-    for rank, value in reversed(RANKINGS.items()):
-        entries = entries.sort(value, "account_id", descending=[True, False], nulls_last=True)
+    for rank, values in reversed(RANKINGS.items()):
+        falling = [True] * len(values) + [False]
+        entries = entries.sort(*values, "account_id", descending=falling, nulls_last=True)
         entries = entries.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(rank))
     return entries
 

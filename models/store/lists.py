@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from models.errors import ContractError, UnknownList
+from models.lists import ranked
 from models.store import bulk
 from models.store.engine import writing
 from models.store.errors import StoreError
@@ -72,22 +73,22 @@ def publish_list(
     """Write a list and make it the current one of its kind in one step; gives its list_id.
 
     `entries` has the columns of `ENTRY_SCHEMA`, one row per account. Ranks run from 1: by
-    expected_revenue_loss (unknown last) and by p_silent, both falling, ties by account id. What dead runs left
+    expected_revenue_loss (unknown last, by p_silent) and by p_silent, both falling, ties by account id. What dead runs left
     unfinished is removed. Raises `RunInProgress` while another process publishes, `ContractError` for a missing
     column or an account that is there twice, `StoreError` if the database lost an entry.
     """
-    ranked = _ranked(entries)
+    numbered = _ranked(entries)
     with exclusive(engine, f"publish-{kind}"):
         _sweep(engine, kind)
         row = {"kind": kind, "as_of": as_of, "model_id": model_id, "created_at": created_at}
-        counts = {"entries": ranked.height, "population": dict(population), "parameters": dict(parameters)}
+        counts = {"entries": numbered.height, "population": dict(population), "parameters": dict(parameters)}
         list_id = _begin_list(engine, row | counts)
-        numbered = ranked.with_columns(pl.lit(list_id, pl.Int64).alias("list_id"))
+        numbered = numbered.with_columns(pl.lit(list_id, pl.Int64).alias("list_id"))
         for part in numbered.iter_slices(BATCH_ROWS):
             with writing(engine) as conn:
                 bulk.append(conn, risk_list_entries, part)
         _tell_planner(engine)
-        _make_current(engine, kind, list_id, ranked.height)
+        _make_current(engine, kind, list_id, numbered.height)
         _retire(engine, kind, keep)
         _sweep(engine, kind)
     return list_id
@@ -178,11 +179,7 @@ def _ranked(entries: pl.DataFrame) -> pl.DataFrame:
         raise ContractError(f"The list lacks the column {missing[0]!r}.")
     if entries["account_id"].is_duplicated().any():
         raise ContractError("The list has an account twice.")
-    typed = entries.select(*ENTRY_SCHEMA).cast(ENTRY_SCHEMA)  # type: ignore[arg-type]
-    for rank, value in (("rank_by_probability", "p_silent"), ("rank_by_loss", "expected_revenue_loss")):
-        typed = typed.sort(value, "account_id", descending=[True, False], nulls_last=True)
-        typed = typed.with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(rank))
-    return typed
+    return ranked(entries.select(*ENTRY_SCHEMA).cast(ENTRY_SCHEMA))  # type: ignore[arg-type]
 
 
 def _begin_list(engine: Engine, row: Mapping[str, Any]) -> int:
