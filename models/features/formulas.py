@@ -6,7 +6,6 @@ import polars as pl
 
 #: Pseudo-observations that draw a small account's rate towards its segment's.
 SHRINK = 10.0
-_LN2 = math.log(2)
 
 
 def shrunk(above: str, below: str, usual: str, weight: float = SHRINK) -> pl.Expr:
@@ -36,5 +35,9 @@ def level(name: str, usual: str, weight: float = 3.0) -> pl.Expr:
 
 
 def halved(age: pl.Expr, half_life_days: float) -> pl.Expr:
-    """The weight 2^(-age / half-life)."""
-    return (-age / half_life_days * _LN2).exp()
+    """The weight 2^(-age / half-life).
+
+    A product, not a quotient: a column divided by a number is one thing for one row and, rounded otherwise, another for
+    many, because Polars then multiplies by the reciprocal.
+    """
+    return (age * (-math.log(2) / half_life_days)).exp()
