@@ -101,7 +101,7 @@ def _check_shape(item: Item) -> bool:
     if type(item.body["account"]) is not dict:
         item.refuse("/account", "invalid", "must be an object")
     for name in _LISTS:
-        if type(item.body.get(name) or []) is not list:
+        if type(_rows(name, item)) is not list:
             item.refuse(f"/{name}", "invalid", "must be a list")
     return not item.errors
 
@@ -128,7 +128,12 @@ def _frame(name: str, items: Sequence[Item]) -> pl.DataFrame:
 def _places(name: str, items: Sequence[Item]) -> list[_Place]:
     if name == "accounts":
         return [_Place(item, None) for item in items]
-    return [_Place(item, row) for item in items for row in range(len(item.body.get(name) or []))]
+    return [_Place(item, row) for item in items for row in range(len(_rows(name, item)))]
+
+
+def _rows(name: str, item: Item) -> Any:
+    given = item.body.get(name)
+    return [] if given is None else given
 
 
 def _row(name: str, place: _Place) -> Any:

@@ -30,8 +30,14 @@ def accounts() -> pl.DataFrame:
     common = {"segment": "smb", "region": "north", "billing": "annual", "currency": "EUR", "owner": "ana@example.org"}
     rows = [
         {"account_id": "healthy", "name": "Healthy Ltd", "mrr": 900.0, "renewal_at": day(-300)},
-        {"account_id": "slipping", "name": "=HYPERLINK(\"x\")", "mrr": 2000.0, "renewal_at": day(-20)},
-        {"account_id": "fading", "name": "Fading, Inc", "mrr": 500.0, "renewal_at": day(-40), "owner": "bob@example.org"},
+        {"account_id": "slipping", "name": '=HYPERLINK("x")', "mrr": 2000.0, "renewal_at": day(-20)},
+        {
+            "account_id": "fading",
+            "name": "Fading, Inc",
+            "mrr": 500.0,
+            "renewal_at": day(-40),
+            "owner": "bob@example.org",
+        },
         {"account_id": "priceless", "name": "No Price", "mrr": None, "renewal_at": day(-25), "segment": "mid"},
         {"account_id": "vocal", "name": "Vocal Ltd", "mrr": 700.0, "renewal_at": day(-60)},
         {"account_id": "a/b c", "name": "Slash & Space", "mrr": 100.0, "region": "süd"},
@@ -42,7 +48,9 @@ def accounts() -> pl.DataFrame:
         {"account_id": "test", "name": "Test", "mrr": 1.0, "is_test": True},
         {"account_id": "future", "name": "Future", "mrr": 1.0, "started_at": day(-5)},
     ]
-    full = [{"started_at": day(500), "notice_at": None, "ended_at": None, "is_test": False, **common, **row} for row in rows]
+    full = [
+        {"started_at": day(500), "notice_at": None, "ended_at": None, "is_test": False, **common, **row} for row in rows
+    ]
     return pl.DataFrame(full, infer_schema_length=None)
 
 
@@ -168,5 +176,3 @@ def tell_story(engine, artefacts: Path, model_id: str) -> Scoring:
     upsert(engine, "surveys", surveys())
     made, _ = load_model(artefacts, model_id)
     return score_store(engine, made, NOW, who="test", clock=lambda: NOW, currency="EUR")
-
-
