@@ -22,8 +22,10 @@ from models.store.errors import StoreError
 
 BUSY_MILLISECONDS = 30_000
 CACHE_KIBIBYTES = 64 * 1024
-#: A scoring run reads for minutes, and the log cannot be recycled meanwhile; afterwards it shrinks to this.
+#: The log is written back to the file when it is this long, so that pages many batches touch are written back
+#: once; after a scoring run, which reads for minutes and keeps the log from being recycled, it shrinks to this.
 LOG_BYTES = 64 * 1024 * 1024
+PAGE_BYTES = 4096
 
 
 def connect(url: str) -> Engine:
@@ -89,6 +91,7 @@ def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: object) -> No
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA temp_store = MEMORY")
     cursor.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+    cursor.execute(f"PRAGMA wal_autocheckpoint = {LOG_BYTES // PAGE_BYTES}")
     cursor.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
     cursor.close()
 

@@ -138,13 +138,17 @@ def _about(dialect: str, name: str) -> sa.Select[Any]:
 
 
 def _between(name: str, low: str | None, high: str | None) -> sa.Select[Any]:
-    query = _read(name)
-    account_id = CONTRACT[name].c.account_id
+    return _read(name).where(*within(CONTRACT[name].c.account_id, low, high))
+
+
+def within(account_id: sa.Column[Any], low: str | None, high: str | None) -> list[sa.ColumnElement[bool]]:
+    """The conditions of an id being in [low, high); None: without end."""
+    conditions: list[sa.ColumnElement[bool]] = [sa.true()]
     if low is not None:
-        query = query.where(account_id >= low)
+        conditions.append(account_id >= low)
     if high is not None:
-        query = query.where(account_id < high)
-    return query
+        conditions.append(account_id < high)
+    return conditions
 
 
 def _first_known(conn: Connection, name: str, as_of: datetime) -> datetime | None:

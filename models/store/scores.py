@@ -18,6 +18,7 @@ from models.errors import ContractError, NotScored
 from models.store import bulk
 from models.store.codec import Layout, decode, decode_frame, encode
 from models.store.engine import writing
+from models.store.history import account_ranges, within
 from models.store.tables import feature_layouts, latest_scores, scores
 from models.store.types import schema
 
@@ -69,12 +70,14 @@ def save_scores(
             _replace(conn, rows)
 
 
+_KEY = ("account_id", "as_of", "model_id")
+
 #: Two look-ups by primary key. Built once: building it takes as long as running it.
 LATEST = (
     sa.select(scores)
     .join(
         latest_scores,
-        sa.and_(*(scores.c[name] == latest_scores.c[name] for name in ("account_id", "as_of", "model_id"))),
+        sa.and_(*(scores.c[name] == latest_scores.c[name] for name in _KEY)),
     )
     .where(latest_scores.c.account_id == sa.bindparam("account_id"))
 )
@@ -118,13 +121,25 @@ def read_scores(conn: Connection, as_of: datetime, model_id: str) -> tuple[pl.Da
     return found.drop("layout_id", "features"), features
 
 
+def forget_scores(engine: Engine, before: datetime, at_once: int = BATCH_ROWS) -> int:
+    """Delete scores as of earlier than `before` that are nobody's latest; gives how many.
+
+    Works through the accounts `at_once` at a time, each in a transaction of its own.
+    """
+    latest_one = sa.exists().where(*(scores.c[name] == latest_scores.c[name] for name in _KEY))
+    with engine.connect() as conn:
+        ranges = account_ranges(conn, at_once)
+    forgotten = 0
+    for low, high in ranges:
+        old = scores.delete().where(*within(scores.c.account_id, low, high), scores.c.as_of < before, ~latest_one)
+        with writing(engine) as conn:
+            forgotten += conn.execute(old).rowcount
+    return forgotten
+
+
 def latest_bands(conn: Connection, low: str | None = None, high: str | None = None) -> pl.DataFrame:
     """account_id, as_of, model_id, computed_at, health and band of the latest scores, for ids in [low, high)."""
-    query = sa.select(latest_scores)
-    if low is not None:
-        query = query.where(latest_scores.c.account_id >= low)
-    if high is not None:
-        query = query.where(latest_scores.c.account_id < high)
+    query = sa.select(latest_scores).where(*within(latest_scores.c.account_id, low, high))
     return bulk.select_many(conn, query, schema(latest_scores))
 
 
@@ -174,12 +189,12 @@ def _replace(conn: Connection, rows: pl.DataFrame) -> None:
     conn.execute(CreateTable(_stage, if_not_exists=True))
     conn.execute(_stage.delete())
     bulk.append(conn, _stage, rows)
-    conn.execute(_keep(conn, scores, ["account_id", "as_of", "model_id"]))
-    conn.execute(_keep(conn, latest_scores, ["account_id"]))
+    conn.execute(_keep(conn, scores, _KEY))
+    conn.execute(_keep(conn, latest_scores, ("account_id",)))
     conn.execute(_stage.delete())
 
 
-def _keep(conn: Connection, table: sa.Table, key: list[str]) -> Any:
+def _keep(conn: Connection, table: sa.Table, key: tuple[str, ...]) -> Any:
     """Staged rows into the table by key, in key order; a row there gives way unless it speaks of a later moment."""
     names = [column.name for column in table.columns]
     rows = sa.select(*(_stage.c[name] for name in names)).where(sa.true())
@@ -187,4 +202,4 @@ def _keep(conn: Connection, table: sa.Table, key: list[str]) -> Any:
     new, old = insert.excluded, table.c
     later = sa.or_(new.as_of > old.as_of, sa.and_(new.as_of == old.as_of, new.computed_at >= old.computed_at))
     replaced = {name: new[name] for name in names if name not in key}
-    return insert.on_conflict_do_update(index_elements=key, set_=replaced, where=later)
+    return insert.on_conflict_do_update(index_elements=list(key), set_=replaced, where=later)

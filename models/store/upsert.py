@@ -11,10 +11,11 @@ A column the frame does not have is left as it is (null in a new row); a null in
 stored value.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 import sqlalchemy as sa
@@ -33,6 +34,8 @@ from models.store.tables import CONTRACT
 from models.store.types import SQL_TYPES, TEXT
 
 Columns = ColumnCollection[str, sa.ColumnElement[Any]]
+
+T = TypeVar("T")
 
 #: Rows per transaction of a `Sink`: a second's work at most, so that other writers get their turn.
 BATCH_ROWS = 20_000
@@ -89,8 +92,11 @@ def upsert(
     `ContractError` otherwise. With other writers of the same keys in PostgreSQL at the same moment, the rows
     are right and the counts are those of the moment before.
     """
-    outcomes = upsert_rows(target, table_name, frame, delay).value_counts(name="rows").rows()
-    return Counts(**dict(outcomes))
+    declared = _declared(table_name)
+    rows = _conform(declared, frame, delay)
+    final = _collapse(declared, rows)
+    counts = _write(target, declared, final, _tally)
+    return Counts(**counts, repeated=rows.height - final.height)
 
 
 def upsert_rows(
@@ -99,25 +105,46 @@ def upsert_rows(
     """The same, saying for each row of the frame, in order, which of `OUTCOMES` it was."""
     declared = _declared(table_name)
     rows = _conform(declared, frame, delay).with_row_index("row_no")
-    if rows.is_empty():
-        return pl.Series("outcome", [], pl.String)
-    final = _collapse(declared, rows)
-    columns = tuple(name for name in declared.names if name in rows.columns)
+    outcomes = _write(target, declared, _collapse(declared, rows), _each)
+    return (
+        rows.select(pl.col("row_no").cast(pl.Int64))
+        .join(outcomes, on="row_no", how="left", maintain_order="left")["outcome"]
+        .fill_null("repeated")
+    )
+
+
+def _write(
+    target: Engine | Connection,
+    declared: Table,
+    final: pl.DataFrame,
+    look: Callable[[Connection, "_Statements"], tuple[T, bool]],
+) -> T:
+    """Upsert rows of distinct keys; gives what `look` saw of their outcomes beforehand.
+
+    `look` also says whether any row is stale.
+    """
+    columns = tuple(name for name in declared.names if name in final.columns)
     with writing(target) as conn:
         do = _statements(declared.name, conn.dialect.name, columns)
         conn.execute(do.create)
         conn.execute(do.clear)
         bulk.append(conn, _STAGES[declared.name], final)
-        outcomes = bulk.select(conn, do.classify, _OUTCOME)
-        if "stale" in outcomes["outcome"]:
-            conn.execute(do.keep_first_arrival)
+        seen, stale = look(conn, do)
         conn.execute(do.merge)
+        if stale:
+            conn.execute(do.keep_first_arrival)
         conn.execute(do.clear)
-    return (
-        rows.select("row_no")
-        .join(outcomes, on="row_no", how="left", maintain_order="left")["outcome"]
-        .fill_null("repeated")
-    )
+    return seen
+
+
+def _tally(conn: Connection, do: "_Statements") -> tuple[dict[str, int], bool]:
+    counts = {outcome: int(number) for outcome, number in conn.execute(do.tally)}
+    return counts, "stale" in counts
+
+
+def _each(conn: Connection, do: "_Statements") -> tuple[pl.DataFrame, bool]:
+    outcomes = bulk.select(conn, do.classify, _OUTCOME)
+    return outcomes, "stale" in outcomes["outcome"]
 
 
 def _declared(table_name: str) -> Table:
@@ -191,6 +218,7 @@ class _Statements:
     create: sa.Executable
     clear: sa.Executable
     classify: sa.Select[Any]
+    tally: sa.Select[Any]
     keep_first_arrival: sa.Executable
     merge: sa.Executable
 
@@ -202,6 +230,7 @@ def _statements(table_name: str, dialect: str, columns: tuple[str, ...]) -> _Sta
         CreateTable(stage, if_not_exists=True),
         stage.delete(),
         _classify(declared, stage, columns),
+        _tallied(_classify(declared, stage, columns)),
         _keep_first_arrival(declared, stage),
         _merge(dialect, declared, stage, columns),
     )
@@ -247,6 +276,12 @@ def _classify(declared: Table, stage: sa.Table, columns: tuple[str, ...]) -> sa.
     )
     joined = stage.outerjoin(stored, _same_key(declared, stage))
     return sa.select(stage.c.row_no, sa.cast(outcome, TEXT).label("outcome")).select_from(joined)
+
+
+def _tallied(classified: sa.Select[Any]) -> sa.Select[Any]:
+    """outcome and number of rows."""
+    outcomes = classified.subquery()
+    return sa.select(outcomes.c.outcome, sa.func.count()).group_by(outcomes.c.outcome)
 
 
 def _merge(dialect: str, declared: Table, stage: sa.Table, columns: tuple[str, ...]) -> sa.Executable:

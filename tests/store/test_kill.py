@@ -78,20 +78,22 @@ def test_killed_at_any_moment(address: str) -> None:
     engine = connect(address)
     contact, number, acknowledged = 0, 0, -1
     process = start(address)
-    for _ in range(KILLS):
-        heir = start(address)  # gets ready meanwhile
-        for line in live_and_die(process, contact, number, chance):
-            what, value, *_ = line.split()
-            if what == "contacts":
-                contact = int(value)
-            else:
-                acknowledged = int(value)
-        process, number = heir, number + 100  # more than a process can publish in its life
-        with engine.connect() as conn:
-            check_contacts(conn, contact)
-            check_list(conn, acknowledged)
-    process.kill()
-    process.communicate()
+    try:
+        for _ in range(KILLS):
+            heir = start(address)  # gets ready meanwhile
+            said = live_and_die(process, contact, number, chance)
+            process, number = heir, number + 100  # more than a process can publish in its life
+            for what, value in (line.split()[:2] for line in said):
+                if what == "contacts":
+                    contact = int(value)
+                else:
+                    acknowledged = int(value)
+            with engine.connect() as conn:
+                check_contacts(conn, contact)
+                check_list(conn, acknowledged)
+    finally:
+        process.kill()
+        process.communicate()
     engine.dispose()
     assert contact >= KILLS * relentless.STEP / 2, "they were killed before they did anything"
     assert acknowledged > 0

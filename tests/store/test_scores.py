@@ -10,9 +10,18 @@ from sqlalchemy.engine import Engine
 
 from models.errors import ContractError, NotScored
 from models.store.runs import finish_run, runs, start_run
-from models.store.scores import SCORE_SCHEMA, latest, latest_bands, read_scores, save_scores, score_history
+from models.store.scores import (
+    SCORE_SCHEMA,
+    forget_scores,
+    latest,
+    latest_bands,
+    read_scores,
+    save_scores,
+    score_history,
+)
 from models.store.tables import scores as table
-from tests.store.cast import DAY, HOUR, T, features, scores
+from models.store.upsert import upsert
+from tests.store.cast import DAY, HOUR, T, features, rows, scores
 
 
 def test_a_score_comes_back_as_it_was_served(store: Engine) -> None:
@@ -101,6 +110,19 @@ def test_many_scores_go_in_by_batches(store: Engine) -> None:
     with store.connect() as conn:
         assert conn.scalar(sa.select(sa.func.count()).select_from(table)) == 20_001
         assert latest(conn, who[-1]).features["contacts_90d"] == 20_000.0
+
+
+def test_old_scores_are_forgotten_but_never_the_latest(store: Engine) -> None:
+    upsert(store, "accounts", rows("accounts", {"account_id": "a"}, {"account_id": "b"}))
+    for days in range(4):
+        save_scores(store, scores(["a", "gone"], T + days * DAY), None, computed_at=T)
+    save_scores(store, scores(["b"]), None, computed_at=T)
+    assert forget_scores(store, T + 2 * DAY, at_once=1) == 4
+    with store.connect() as conn:
+        kept = {who: [s.values["as_of"] for s in score_history(conn, who)] for who in ("a", "b", "gone")}
+        assert latest(conn, "b").values["as_of"] == T
+    assert kept == {"a": [T + 3 * DAY, T + 2 * DAY], "b": [T], "gone": [T + 3 * DAY, T + 2 * DAY]}
+    assert forget_scores(store, T + 2 * DAY) == 0
 
 
 def test_a_missing_column_is_named(sqlite_store: Engine) -> None:
