@@ -34,9 +34,9 @@ TIE_ERRORS = 1.0
 class Chosen:
     """The freedom chosen for each block and, from all blocks, for the final fit; `losses` (tau -> mean log loss)."""
 
-    by_block: Mapping[int, float]
-    final: float
-    losses: Mapping[float, float]
+    by_block: Mapping[int, float | None]
+    final: float | None
+    losses: Mapping[float | None, float]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ class OutOfFold:
     chosen: Chosen
 
 
-def out_of_fold(frame: pl.DataFrame, folds: Folds, target: Target, expert: Expert, taus: Sequence[float]) -> OutOfFold:
+def out_of_fold(
+    frame: pl.DataFrame, folds: Folds, target: Target, expert: Expert, taus: Sequence[float | None]
+) -> OutOfFold:
     """Predict every tested row of `frame` (features, labels) by the fitted scorecard, the expert's recalibrated one, the
     contract terms alone and the base rate, each fitted on the fold's training rows."""
     material = fitting.Material.of(frame, target, expert)
@@ -92,12 +94,12 @@ def _labelled(place: Rows, positions: Rows) -> Rows:
     return found[found >= 0]
 
 
-def _predictions(material: fitting.Material, contract: fitting.Material, part: Cut, tau: float) -> list[Floats]:
+def _predictions(material: fitting.Material, contract: fitting.Material, part: Cut, tau: float | None) -> list[Floats]:
     """Log-odds of the tested rows: fitted, contract terms alone, expert recalibrated, base rate."""
     test = part.test
     prepared, terms = material.prepare(part.train), contract.prepare(part.train)
-    recalibrated, fitted = fitting.path(prepared, (0.0, tau))
-    alone = fitting.path(terms, (0.0, max(tau, DEFAULT_TAU)))[-1]
+    recalibrated, fitted = fitting.path(prepared, (fitting.RECALIBRATED, tau))
+    alone = fitting.path(terms, (fitting.RECALIBRATED, fitting.CONTRACT_TAU))[-1]
     rate = float(np.clip(prepared.y.mean(), 1e-6, 1 - 1e-6))
     return [
         prepared.predict(fitted, test),
@@ -107,7 +109,7 @@ def _predictions(material: fitting.Material, contract: fitting.Material, part: C
     ]
 
 
-def choose_tau(material: fitting.Material, cut: Sequence[Cut], groups: int, taus: Sequence[float]) -> Chosen:
+def choose_tau(material: fitting.Material, cut: Sequence[Cut], groups: int, taus: Sequence[float | None]) -> Chosen:
     """Compare taus by log loss on one account group per block; the default is kept where it ties with the best (by the
     standard error of their difference, rows of one account taken together)."""
     compared = [part for part in cut if part.fold.group == part.fold.block % groups]
@@ -118,13 +120,13 @@ def choose_tau(material: fitting.Material, cut: Sequence[Cut], groups: int, taus
     by_block = {}
     for block in sorted({part.fold.block for part in cut}):
         before = [found for b, found in scored.items() if b < block]
-        by_block[block] = _best(before, taus) if before else min(DEFAULT_TAU, max(taus))
+        by_block[block] = _best(before, taus) if before else _default(taus)
     every = list(scored.values())
     means = np.concatenate(losses).mean(axis=0)
     return Chosen(by_block, _best(every, taus), dict(zip(taus, means.tolist(), strict=True)))
 
 
-def _losses(material: fitting.Material, part: Cut, taus: Sequence[float]) -> Floats:
+def _losses(material: fitting.Material, part: Cut, taus: Sequence[float | None]) -> Floats:
     """(n, taus) log loss of every tested row."""
     prepared = material.prepare(part.train)
     y = material.y[part.test]
@@ -132,7 +134,11 @@ def _losses(material: fitting.Material, part: Cut, taus: Sequence[float]) -> Flo
     return np.column_stack([np.logaddexp(0.0, z) - y * z for z in log_odds])
 
 
-def _best(scored: Sequence[tuple[Rows, Floats]], taus: Sequence[float]) -> float:
+def _default(taus: Sequence[float | None]) -> float | None:
+    return DEFAULT_TAU if DEFAULT_TAU in taus else taus[0]
+
+
+def _best(scored: Sequence[tuple[Rows, Floats]], taus: Sequence[float | None]) -> float | None:
     losses = np.concatenate([part for _, part in scored])
     accounts = np.concatenate([who for who, _ in scored])
     best = int(losses.mean(axis=0).argmin())

@@ -4,7 +4,8 @@
     P1  10 to 29                               intercept and weight of the expert's score only
     P2  30 and more                            every feature may add its own part, held back by tau
 
-tau, the freedom of the features, is chosen by forward folds; 0, the recalibrated expert, is among the choices.
+Contract terms are few and strong, so they are always free to move (`CONTRACT_TAU`), in the model as in the rival that
+has nothing else; how free the many weak service signals are (tau) is chosen by forward folds.
 """
 
 import os
@@ -30,6 +31,9 @@ Rows = npt.NDArray[np.intp]
 
 P1_EVENTS, P2_EVENTS = 10, 30
 TAUS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
+CONTRACT_TAU = 0.4
+#: Instead of a tau: no column moves, only intercept and weight of the expert's score.
+RECALIBRATED = None
 #: Refits on resampled accounts, from which standard errors are read.
 REPLICATES = 20
 #: The terms a finance department knows without any service data.
@@ -93,17 +97,24 @@ class Prepared:
     y: Floats
     accounts: Rows
 
+    def freedom(self, tau: float | None) -> Floats:
+        """(d,) each column's tau for the given one of service signals."""
+        if tau is RECALIBRATED:
+            return np.zeros(self.design.width)
+        contract = self.design.layout.where({feature.name for feature in CONTRACT_TERMS})
+        return np.where(contract, max(CONTRACT_TAU, tau), tau)
+
     def predict(self, fit: logistic.Fit, test: Rows) -> Floats:
         """(n,) log-odds of other positions of the material."""
         return fit.log_odds(self.material.score[test], self.design.matrix(self.material.raw[test]))
 
 
-def path(prepared: Prepared, taus: Sequence[float], weights: Floats | None = None) -> list[logistic.Fit]:
+def path(prepared: Prepared, taus: Sequence[float | None]) -> list[logistic.Fit]:
     """Fits for ascending taus, each started from the one before."""
     fits: list[logistic.Fit] = []
     for tau in taus:
         start = fits[-1] if fits else None
-        fits.append(logistic.fit(prepared.score, prepared.x, prepared.y, tau, weights, start))
+        fits.append(logistic.fit(prepared.score, prepared.x, prepared.y, prepared.freedom(tau), start=start))
     return fits
 
 
@@ -126,16 +137,19 @@ def _tables(prepared: Prepared, fit: logistic.Fit) -> Scorecard:
 
 
 def resampled(
-    prepared: Prepared, fit: logistic.Fit, tau: float, seed: int, times: int = REPLICATES
+    prepared: Prepared, fit: logistic.Fit, tau: float | None, seed: int, times: int = REPLICATES
 ) -> list[logistic.Fit]:
     """Refits on accounts drawn with replacement: all rows of an account together, as often as it was drawn."""
     rng = np.random.default_rng(seed)
     n = int(prepared.accounts.max()) + 1
     drawn = [np.bincount(rng.integers(0, n, n), minlength=n)[prepared.accounts] for _ in range(times)]
+    free = prepared.freedom(tau)
+
+    def refit(weights: Rows) -> logistic.Fit:
+        return logistic.fit(prepared.score, prepared.x, prepared.y, free, weights.astype(np.float64), fit)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(
-            pool.map(lambda w: logistic.fit(prepared.score, prepared.x, prepared.y, tau, w.astype(float), fit), drawn)
-        )
+        return list(pool.map(refit, drawn))
 
 
 def centred(card: Scorecard, population: pl.DataFrame) -> Scorecard:

@@ -1,6 +1,6 @@
 """A penalised logistic fit with a prior mean: the model small data deserves.
 
-    logit p = a + b * scorecard(x) + x' beta,    b ~ N(1, 1/4^2),    beta_j ~ N(0, tau^2)
+    logit p = a + b * scorecard(x) + x' beta,    b ~ N(1, 1/4^2),    beta_j ~ N(0, tau_j^2)
 
 With no rows at all it *is* the scorecard; with many it is a ridge regression. Solved by Newton's method on the
 log posterior, which is concave, so the answer is the only one.
@@ -38,24 +38,22 @@ def fit(
     score: Floats,
     x: Floats,
     y: Floats,
-    tau: float,
+    tau: Floats,
     weights: Floats | None = None,
     start: Fit | None = None,
     slope_sd: float = SLOPE_SD,
 ) -> Fit:
     """Maximise the log posterior. `score` (n,) is the expert's log-odds, `x` (n, d) centred columns, `y` (n,) 0 or 1,
-    `weights` (n,) how often a row counts. `tau` = 0 leaves the columns out: recalibration only."""
-    z = np.column_stack([np.ones(len(y)), score, x]) if tau > 0 else np.column_stack([np.ones(len(y)), score])
-    precision = np.zeros(z.shape[1])
-    precision[1] = 1 / slope_sd**2
-    precision[2:] = 1 / tau**2 if tau > 0 else 0.0
+    `weights` (n,) how often a row counts. `tau` (d,) is each column's freedom; 0 leaves a column out."""
+    free = tau > 0
+    z = np.column_stack([np.ones(len(y)), score, x if free.all() else x[:, free]])
+    precision = np.concatenate([[0.0, 1 / slope_sd**2], 1 / tau[free] ** 2])
     mean = np.zeros(z.shape[1])
     mean[1] = 1.0
-    first = mean.copy()
-    if start is not None:
-        first = np.concatenate([[start.a, start.b], start.beta if tau > 0 else []])
+    first = mean if start is None else np.concatenate([[start.a, start.b], start.beta[free]])
     solved = _newton(z, y, weights, precision, mean, first)
-    beta = solved[2:] if tau > 0 else np.zeros(x.shape[1])
+    beta = np.zeros(len(tau))
+    beta[free] = solved[2:]
     return Fit(float(solved[0]), float(solved[1]), beta)
 
 

@@ -97,7 +97,7 @@ def _train(known: History, cutoff: datetime, config: Config, progress: Progress)
     checked = leakage.check(
         known, fold_matrix, rows.folds, config.label, recompute=lambda h, p: compute(h, p, usual), seed=config.seed
     )
-    taus = fitting.TAUS if phase == "P2" else (0.0,)
+    taus: tuple[float | None, ...] = fitting.TAUS if phase == "P2" else (fitting.RECALIBRATED,)
     predictions: list[OutOfFold] = []
     for target in TARGETS:
         progress(f"forward folds: who leaves{' silently' if target == 'silent' else ''}")
@@ -108,7 +108,7 @@ def _train(known: History, cutoff: datetime, config: Config, progress: Progress)
     baselines = measure(known, cutoff)
     matrix = _matrix(known, rows, baselines)
     fits = [_final(matrix, o.target, expert, o.chosen.final, config.seed) for o in predictions]
-    model = _model(fits, matrix, baselines, config, phase, _status(phase, predictions))
+    model = _model(fits, matrix, baselines, config, phase, _status(phase))
     report = _report(known, cutoff, rows, phase, evaluated, predictions) | {"leakage": checked}
     return Trained(model, report, {"fits": fits, "features": list(FEATURES.names)})
 
@@ -149,9 +149,9 @@ def _matrix(known: History, rows: Rows, baselines: Baselines) -> pl.DataFrame:
     return features.hstack(rows.labels.select("outcome", "subtype", "decided_at", "y_churn", "y_silent"))
 
 
-def _final(matrix: pl.DataFrame, target: Target, expert: experts.Expert, tau: float, seed: int) -> Scorecard:
+def _final(matrix: pl.DataFrame, target: Target, expert: experts.Expert, tau: float | None, seed: int) -> Scorecard:
     prepared = fitting.Material.of(matrix, target, expert).prepare()
-    fitted = fitting.path(prepared, (0.0, tau) if tau > 0 else (0.0,))[-1]
+    fitted = fitting.path(prepared, (fitting.RECALIBRATED, tau))[-1]
     refits = fitting.resampled(prepared, fitted, tau, seed)
     return fitting.centred(fitting.scorecard(prepared, fitted, refits), matrix)
 
@@ -173,8 +173,8 @@ def _model(
     )
 
 
-def _status(phase: str, predictions: list[OutOfFold]) -> str:
-    if phase == "P1" or all(found.chosen.final == 0 for found in predictions):
+def _status(phase: str) -> str:
+    if phase == "P1":
         return "expert prior, recalibrated on your exits"
     return "fitted on your exits, held towards the expert prior"
 

@@ -30,7 +30,7 @@ def small(n: int = 400, seed: int = 0) -> pl.DataFrame:
 
 
 def test_without_rows_to_learn_from_it_is_the_scorecard() -> None:
-    found = logistic.fit(np.zeros(0), np.zeros((0, 3)), np.zeros(0), 0.1)
+    found = logistic.fit(np.zeros(0), np.zeros((0, 3)), np.zeros(0), np.full(3, 0.1))
     assert found.b == pytest.approx(1.0)
     assert found.beta == pytest.approx([0, 0, 0])
 
@@ -42,12 +42,33 @@ def test_the_gradient_of_the_log_posterior_is_zero(seed: int, tau: float) -> Non
     x, score = rng.normal(size=(200, 4)), rng.normal(size=200) - 1
     y = (rng.random(200) < 0.2).astype(float)
     weights = rng.integers(0, 3, 200).astype(float)
-    found = logistic.fit(score, x, y, tau, weights)
+    found = logistic.fit(score, x, y, np.full(4, tau), weights)
     p = 1 / (1 + np.exp(-found.log_odds(score, x)))
     residual = weights * (y - p)
     assert residual.sum() == pytest.approx(0, abs=1e-3)
     assert residual @ score == pytest.approx((found.b - 1) / 0.25**2, abs=1e-3)
     assert x.T @ residual == pytest.approx(found.beta / tau**2, abs=1e-3)
+
+
+def test_a_column_without_freedom_is_left_out() -> None:
+    rng = np.random.default_rng(4)
+    x, score, y = rng.normal(size=(300, 3)), rng.normal(size=300), (rng.random(300) < 0.3).astype(float)
+    held = logistic.fit(score, x, y, np.array([0.2, 0.0, 0.2]))
+    alone = logistic.fit(score, x[:, [0, 2]], y, np.array([0.2, 0.2]))
+    assert held.beta[1] == 0
+    assert held.beta[[0, 2]] == pytest.approx(alone.beta)
+
+
+def test_contract_terms_are_free_in_the_model_and_in_its_rival() -> None:
+    rows, said = small(), expert.load()
+    whole = fit.Material.of(rows, "churn", said).prepare()
+    alone = fit.Material.of(rows, "churn", said, fit.CONTRACT_TERMS).prepare()
+    names = {feature.name for feature in fit.CONTRACT_TERMS}
+    free = whole.freedom(0.05)
+    assert set(free[whole.design.layout.where(names)]) == {fit.CONTRACT_TAU}
+    assert set(free[~whole.design.layout.where(names)]) == {0.05}
+    assert set(alone.freedom(0.05)) == {fit.CONTRACT_TAU}
+    assert not whole.freedom(fit.RECALIBRATED).any()
 
 
 def test_more_freedom_never_fits_worse() -> None:
@@ -64,7 +85,7 @@ def test_the_tables_are_the_fit(target: str) -> None:
     """Base plus table values equals a + b * expert + x' beta on every row, unknown and extreme values included."""
     rows = small()
     prepared = fit.Material.of(rows, target, expert.load()).prepare()
-    found = fit.path(prepared, (0.0, 0.3))[-1]
+    found = fit.path(prepared, (None, 0.3))[-1]
     card = fit.scorecard(prepared, found)
     direct = found.log_odds(prepared.score, prepared.x)
     labelled = rows.filter(pl.col(f"y_{target}").is_not_null())
@@ -74,7 +95,7 @@ def test_the_tables_are_the_fit(target: str) -> None:
 def test_centring_changes_no_score_and_makes_the_base_the_mean() -> None:
     rows = small()
     prepared = fit.Material.of(rows, "churn", expert.load()).prepare()
-    card = fit.scorecard(prepared, fit.path(prepared, (0.0, 0.1))[-1])
+    card = fit.scorecard(prepared, fit.path(prepared, (None, 0.1))[-1])
     centred = fit.centred(card, rows)
     before, after = card.log_odds(columns(rows)), centred.log_odds(columns(rows))
     assert after == pytest.approx(before, abs=1e-9)
@@ -89,7 +110,7 @@ def test_a_base_rate_is_met_on_the_population() -> None:
 
 def test_refits_carry_the_spread_of_accounts() -> None:
     prepared = fit.Material.of(small(), "churn", expert.load()).prepare()
-    found = fit.path(prepared, (0.0, 0.1))[-1]
+    found = fit.path(prepared, (None, 0.1))[-1]
     card = fit.scorecard(prepared, found, fit.resampled(prepared, found, 0.1, seed=1, times=8))
     errors = card.standard_errors(columns(small(50, seed=2)))
     assert errors is not None
