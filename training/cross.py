@@ -65,8 +65,8 @@ class OutOfFold:
 def out_of_fold(
     frame: pl.DataFrame, folds: Folds, target: Target, expert: Expert, taus: Sequence[float | None]
 ) -> OutOfFold:
-    """Predict every tested row of `frame` (features, labels) by the fitted scorecard, the expert's recalibrated one, the
-    contract terms alone and the base rate, each fitted on the fold's training rows."""
+    """Predict every tested row of `frame` (features, labels) by the fitted scorecard, the expert's recalibrated one,
+    the contract terms alone and the base rate, each fitted on the fold's training rows."""
     material = fitting.Material.of(frame, target, expert)
     contract = fitting.Material.of(frame, target, expert, fitting.CONTRACT_TERMS)
     place = np.full(frame.height, -1)

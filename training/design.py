@@ -81,7 +81,8 @@ def _expert_values(expert: Term | None, places: pl.Series, kind: str) -> Floats:
     x = places.to_numpy()
     if kind == "line":
         return np.interp(x, expert.knots, expert.values)
-    return np.array(expert.values)[np.searchsorted(expert.knots, x, side="right")]
+    found: Floats = np.array(expert.values)[np.searchsorted(expert.knots, x, side="right")]
+    return found
 
 
 @dataclass(frozen=True)

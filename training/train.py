@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from models.features.fingerprint import fingerprints
 from threadpoolctl import threadpool_limits
 
 from models.errors import TooFewLabels
 from models.features import FEATURES, Baselines, compute, measure
+from models.features.fingerprint import fingerprints
 from models.health import HealthParams, expit
 from models.history import History
 from models.labels import LabelParams, label, look_back_curve
