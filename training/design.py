@@ -80,7 +80,7 @@ def _expert_values(expert: Term | None, places: pl.Series, kind: str) -> Floats:
         return np.array([table.get(text, expert.unseen) for text in places])
     x = places.to_numpy()
     if kind == "line":
-        return np.interp(x, expert.knots, expert.values)
+        return np.asarray(np.interp(x, expert.knots, expert.values), dtype=np.float64)
     found: Floats = np.array(expert.values)[np.searchsorted(expert.knots, x, side="right")]
     return found
 
