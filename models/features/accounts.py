@@ -130,6 +130,8 @@ def account_facts(accounts: Accounts, numbers: Ints, at: Ints, terms: Rows, obse
     settled, earlier = InForce.before(terms, SETTLED_DAYS), InForce.before(terms, SETTLED_DAYS + CHANGE_DAYS)
     started = own["started_at"]
     since = np.where(started == NEVER, observed, np.maximum(started, observed))
+    onboarded = own["onboarded_at"] <= at - lag
+    done = np.where(onboarded, own["onboarded_at"], at)
     written = now["has_billing"] == 1
     annual = np.where(written, now["annual"] == 1, own["annual"])
     return {
@@ -139,7 +141,8 @@ def account_facts(accounts: Accounts, numbers: Ints, at: Ints, terms: Rows, obse
         "renewal_days": _renewal_days(now, own["renewal_at"], at, annual),
         "tenure_days": np.where(started == NEVER, np.nan, np.maximum(at - started, 0) / DAY_US),
         "history_days": np.maximum(at - since, 0) / DAY_US,
-        "onboarded": (own["onboarded_at"] <= at - lag).astype(np.int64),
+        "onboarded": onboarded.astype(np.int64),
+        "onboarding_days": np.where(started == NEVER, np.nan, np.maximum(done - started, 0) / DAY_US),
         "settled_mrr": settled["mrr"],
         "settled_seats": settled["seats"],
         "before_mrr": earlier["mrr"],

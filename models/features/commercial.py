@@ -140,7 +140,7 @@ COMMERCIAL: list[Feature] = [
             flag((pl.col("onboarded") == 0) & (pl.col("tenure_days") > _ONBOARDING_DAYS))
         ),
         basis=Basis("line", (0.0, 1.0)),
-        sentence="not onboarded after {tenure_days:.0f} days",
-        usual="usual is 90 days",
+        sentence="{onboarding_days:.0f} days of onboarding",
+        usual="usual is less than 90",
     ),
 ]

@@ -111,7 +111,7 @@ class Prepared:
         segments = self.accounts.frame["segment"].gather(numbers)
         usual = baselines.of_segments(segments)
         facts |= expectations(facts, usual["base_contacts_per_day"], usual["base_gap_days"])
-        facts |= ratios(facts, usual["base_ln_minutes_sd"])
+        facts |= ratios(facts)
         return pairs.hstack(_numbers({**facts, **usual})).with_columns(
             segments,
             self.billing.gather(facts["billing_row"]),

@@ -87,7 +87,7 @@ EFFORT: list[Feature] = [
         silent=1,
         value=pl.coalesce("closed_issue_effort_180d", "base_effort"),
         basis=Basis("line", (1.0, 2.0, 5.0)),
-        sentence="the issue closed last took {effort_last_180d:.0f} steps",
+        sentence="the issue closed last took {closed_issue_effort_180d:.0f} steps",
         usual="usual is {:.1f}",
     ),
     Feature(

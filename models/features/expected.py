@@ -52,12 +52,12 @@ def _expected_sessions(facts: Facts) -> Floats:
     return np.where(facts["self_service_365d"] > 0, expected, np.nan)
 
 
-def ratios(facts: Facts, usual_ln_sd: Floats) -> Facts:
+def ratios(facts: Facts) -> Facts:
     """Logarithms as the ratios people speak of."""
-    answers, deviation = facts["answers_90d"], facts["solved_sd_365d"]
+    answers = facts["answers_90d"]
     mean = ratio(facts["answers_ln_90d"], answers, where=answers > 0)
     return {
         "answer_ratio": np.exp(mean),
         "closing_ratio": np.exp(facts["closing_ln_p90_180d"]),
-        "variability": np.exp(np.where(np.isnan(deviation), usual_ln_sd, deviation)),
+        "variability": np.exp(facts["solved_sd_365d"]),
     }

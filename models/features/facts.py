@@ -3,6 +3,7 @@
 #: Name -> meaning. Unknown is null; counts are whole numbers.
 FACTS: dict[str, str] = {
     "contacts_28d": "inbound contacts in 28 days",
+    "contacts_30d": "inbound contacts in 30 days",
     "contacts_90d": "inbound contacts in 90 days",
     "contacts_365d": "inbound contacts in 365 days",
     "days_since_contact": "days since the last inbound contact; null: never",
@@ -17,6 +18,7 @@ FACTS: dict[str, str] = {
     "issues_not_fixed_180d": "those not resolved for good at their first contact",
     "issues_90d": "issues with a contact in 90 days",
     "effort_90d": "contacts, transfers, channel switches and reopenings of those issues",
+    "closed_issue_effort_180d": "the same of the issue closed last, in 180 days; null: none closed",
     "transfers_90d": "transfers in contacts of 90 days",
     "switches_90d": "contacts of 90 days that came by another channel than the one before on the issue",
     "people_90d": "distinct people in touch in 90 days",
@@ -28,7 +30,7 @@ FACTS: dict[str, str] = {
     "targets_missed_90d": "those that were missed",
     "answer_ratio": "first response against target, geometric mean of 90 days",
     "closing_ratio": "time to resolution against target, 90th percentile of 180 days",
-    "variability": "time to resolution, geometric standard deviation of 365 days",
+    "variability": "time to resolution, geometric standard deviation of 365 days; null: fewer than 5",
     "open_contacts": "contacts of 365 days that are open",
     "resolved_180d": "contacts resolved in 180 days, at least 14 days ago",
     "reopened_180d": "those reopened within 14 days",
@@ -50,6 +52,7 @@ FACTS: dict[str, str] = {
     "outreach_180d": "approaches by us in 180 days that had 14 days to be answered",
     "outreach_no_answer_180d": "those met with silence",
     "tenure_days": "days as a customer",
+    "onboarding_days": "days its onboarding took, or has taken so far",
     "mrr_now": "monthly recurring revenue as of then",
     "seats_now": "seats as of then",
     "settled_mrr": "monthly recurring revenue 14 days before",

@@ -20,9 +20,13 @@ from models.features.feature import Feature, FeatureSet
 DIGITS = 9
 
 
-@lru_cache(maxsize=8)
 def fingerprints(features: FeatureSet = FEATURES) -> dict[str, str]:
     """Feature name -> hash (16 hexadecimal digits), in the order of the set."""
+    return dict(_fingerprints(features))
+
+
+@lru_cache(maxsize=8)
+def _fingerprints(features: FeatureSet) -> tuple[tuple[str, str], ...]:
     history, questions = reference.history(), reference.questions()
     values = pl.concat(
         [
@@ -30,7 +34,7 @@ def fingerprints(features: FeatureSet = FEATURES) -> dict[str, str]:
             compute(history, reference.MOMENTS[-1], DEFAULT, features),
         ]
     )
-    return {feature.name: _hash(feature, values[feature.name]) for feature in features}
+    return tuple((feature.name, _hash(feature, values[feature.name])) for feature in features)
 
 
 def fingerprint(features: FeatureSet = FEATURES) -> str:

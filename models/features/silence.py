@@ -62,7 +62,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=pl.col("silence_days") / pl.col("rhythm_days"),
         basis=Basis("line", (0.0, 1.0, 4.0, 12.0)),
-        sentence="{silence_days:.0f} days since the last contact, {gap_ratio:.1f} times its usual gap",
+        sentence="{silence_days:.0f} days since the last contact, {gap_ratio:.1f} times the usual gap",
         usual="usual is {:.1f} times",
     ),
     Feature(
@@ -76,7 +76,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=flag(((pl.col("contacts_30d") == 0) & (pl.col("expected_30d") >= 2)).fill_null(value=False)),
         basis=Basis("line", (0.0, 1.0)),
-        sentence="no contact in 30 days where {expected_30d:.1f} were to be expected",
+        sentence="{contacts_30d:n} contacts in 30 days where {expected_30d:.1f} were to be expected",
         usual="usual is to hear from them",
     ),
     Feature(
@@ -90,7 +90,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=flag(pl.col("days_since_contact").is_null() & (pl.col("history_days") >= _NEVER_MIN_DAYS)),
         basis=Basis("line", (0.0, 1.0)),
-        sentence="has never contacted us in {history_days:.0f} days",
+        sentence="not heard from for {silence_days:.0f} days",
         usual="usual is to hear from them",
     ),
     Feature(
@@ -223,7 +223,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=pl.min_horizontal("days_since_complaint", "days_since_demand", "days_since_low_score", pl.lit(365.0)),
         basis=Basis("steps", (30.0, 90.0, 180.0, 365.0)),
-        sentence="last voiced dissatisfaction {days_since_voice:.0f} days ago",
+        sentence="no dissatisfaction voiced for {days_since_voice:.0f} days",
         usual="usual is {:.0f} days",
         note="It borders on the definition of the silent label; it uses the past only.",
     ),
@@ -240,7 +240,7 @@ SILENCE: list[Feature] = [
             pl.when(pl.col("days_since_lying") <= pl.col("days_since_contact")).then("days_since_lying").otherwise(0.0)
         ),
         basis=Basis("line", (0.0, 60.0, 240.0)),
-        sentence="nothing heard for {days_since_failure:.0f} days after a contact that failed",
+        sentence="silence after a failed contact: {days_since_failure:.0f} days",
         usual="usual is no such silence",
     ),
 ]
