@@ -18,6 +18,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x0EBB71DE
 
 
+_REMEDY = "every ebbtide command brings it up to date, for example: ebbtide keys list"
+
+
 def migrate(engine: Engine) -> None:
     """Bring an empty or older database to the newest schema; do nothing when it is there already.
 
@@ -25,6 +28,9 @@ def migrate(engine: Engine) -> None:
     second waits and finds the work done. Raises `SchemaMismatch` when the database is newer than this code
     and `StoreError` when it cannot be reached.
     """
+    with engine.connect() as conn:
+        if revision(conn) == head():
+            return  # without waiting for the writer's turn
     with writing(engine) as conn:
         if conn.dialect.name == "postgresql":
             conn.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
@@ -47,7 +53,7 @@ def check_schema(engine: Engine) -> None:
         return
     _refuse_newer(found)
     state = "has no tables yet" if found is None else f"is at schema {found}, older than {head()}"
-    raise SchemaMismatch(f"The database {_name(engine)} {state}; run: ebbtide db upgrade")
+    raise SchemaMismatch(f"The database {_name(engine)} {state}; {_REMEDY}")
 
 
 def revision(conn: Connection) -> str | None:
