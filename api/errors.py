@@ -139,7 +139,7 @@ def install(app: Flask) -> None:
     def refused_by_core(error: EbbtideError) -> Response:
         problem = from_core(error)
         if problem.status >= 500:
-            structlog.get_logger().error("refused", code=problem.code, reason=str(error))
+            _log("refused", code=problem.code, reason=str(error))
         return problem_response(problem)
 
     @app.errorhandler(HTTPException)
@@ -149,8 +149,12 @@ def install(app: Flask) -> None:
     @app.errorhandler(Exception)
     def failed(error: Exception) -> Response:
         # The traceback is for the log alone; its text may hold values, so only types and places are kept.
-        structlog.get_logger().error("failed", error=type(error).__name__, where=_where(error))
+        _log("failed", error=type(error).__name__, where=_where(error))
         return problem_response(Problem(500, "internal", _DETAILS[500]))
+
+
+def _log(event: str, **values: Any) -> None:
+    structlog.get_logger().error(event, request_id=g.get("request_id"), **values)
 
 
 def _from_framework(app: Flask, error: HTTPException) -> Problem:

@@ -1,0 +1,206 @@
+"""Every refusal has one shape, on every route that can refuse.
+
+content type application/problem+json; members type, title, status, code, detail, request_id, errors;
+status equals the status line; the request id is that of the header; errors[] have pointer, code, message.
+"""
+
+import pytest
+
+from tests.http.conftest import Served, serve
+
+LARGE = 33 * 1024**2
+
+#: Route -> method, an address that fits it, the scope it needs (None: open), whether it takes a body.
+ROUTES = {
+    "put_account": ("PUT", "/v1/accounts/a", "write", True),
+    "post_accounts": ("POST", "/v1/accounts", "write", True),
+    "post_interactions": ("POST", "/v1/interactions", "write", True),
+    "post_surveys": ("POST", "/v1/surveys", "write", True),
+    "post_scores": ("POST", "/v1/scores", "read", True),
+    "get_health": ("GET", "/v1/accounts/a/health", "read", False),
+    "get_silent_list": ("GET", "/v1/risk-lists/silent", "read", False),
+    "get_model": ("GET", "/v1/model", "read", False),
+    "healthz": ("GET", "/healthz", None, False),
+    "readyz": ("GET", "/readyz", None, False),
+    "metrics": ("GET", "/metrics", None, False),
+    "openapi_json": ("GET", "/openapi.json", None, False),
+}
+GUARDED = [name for name, route in ROUTES.items() if route[2]]
+WITH_BODY = [name for name, route in ROUTES.items() if route[3]]
+
+
+def assert_problem(got, status: int, code: str) -> dict:
+    assert got.status_code == status, got.get_data(as_text=True)[:500]
+    assert got.content_type == "application/problem+json"
+    body = got.json
+    assert set(body) == {"type", "title", "status", "code", "detail", "request_id", "errors"}
+    assert body["type"] == "about:blank"
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["title"]
+    assert body["detail"]
+    assert "Traceback" not in body["detail"]
+    assert body["request_id"] == got.headers["X-Request-Id"]
+    for error in body["errors"]:
+        assert set(error) == {"pointer", "code", "message"}
+    return body
+
+
+def ask(served: Served, name: str, who: str = "admin", **options):
+    method, path, _, with_body = ROUTES[name]
+    if with_body:
+        options = {"json": {"items": []}, **options} if "data" not in options else options
+    headers = served.headers(who) | options.pop("headers", {})
+    return served.client.open(path, method=method, headers=headers, **options)
+
+
+def test_the_table_names_every_route(served):
+    declared = {rule.endpoint.rpartition(".")[2] for rule in served.app.url_map.iter_rules()}
+    assert declared == set(ROUTES)
+
+
+@pytest.mark.parametrize("name", GUARDED)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": "Basic abc"},
+        {"Authorization": "Bearer "},
+        {"X-API-Key": "ebb_x_y"},
+        {"X-API-Key": "ebb_\xff_\x01"},
+    ],
+)
+def test_401(served, name, headers):
+    method, path, *_ = ROUTES[name]
+    got = served.client.open(path, method=method, headers=headers)
+    assert_problem(got, 401, "unauthenticated")
+    assert got.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("name", GUARDED)
+def test_403(served, name):
+    who = "reader" if ROUTES[name][2] == "write" else "writer"
+    assert_problem(ask(served, name, who), 403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/account", "/v1/accounts/", "/v1/accounts/a/healths", "/V1/model", "//"]
+)
+def test_404(served, path):
+    assert_problem(served.get(path), 404 if path != "/v1/accounts/a/healths" else 405, _code(path))
+
+
+def _code(path: str) -> str:
+    # An id may hold slashes, so this is the address of an account, which takes PUT only.
+    return "method_not_allowed" if path == "/v1/accounts/a/healths" else "not_found"
+
+
+@pytest.mark.parametrize("name", ROUTES)
+@pytest.mark.parametrize("method", ["DELETE", "PATCH"])
+def test_405(served, name, method):
+    got = served.client.open(ROUTES[name][1], method=method, headers=served.headers())
+    assert_problem(got, 405, "method_not_allowed")
+    assert ROUTES[name][0] in got.headers["Allow"]
+
+
+@pytest.mark.parametrize("name", WITH_BODY)
+def test_413_body(served, name):
+    got = ask(served, name, data=b"x" * LARGE, headers={"Content-Type": "application/json"})
+    body = assert_problem(got, 413, "too_large")
+    assert "32 MB" in body["detail"]
+
+
+@pytest.mark.parametrize("name", WITH_BODY)
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "text/json", None])
+def test_415(served, name, content_type):
+    headers = {"Content-Type": content_type} if content_type else {}
+    assert_problem(ask(served, name, data=b"{}", headers=headers), 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("name", WITH_BODY)
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"{'items': []}", b'{"items": NaN}', b'{"items": [-Infinity]}', b"\xff\xfe", b'{"items": "\xe9"}',
+     b'{"items": ["\\ud800"]}', b"[" * 100_000, b'{"a":' * 50_000],
+    ids=["empty", "cut", "quotes", "nan", "infinity", "bytes", "latin", "surrogate", "deep", "deeper"],
+)  # fmt: skip
+def test_400(served, name, data):
+    got = ask(served, name, data=data, headers={"Content-Type": "application/json"})
+    assert_problem(got, 400, "malformed_json")
+
+
+@pytest.mark.parametrize("name", WITH_BODY)
+@pytest.mark.parametrize("data", [b"[]", b"3", b'"text"', b"null"])
+def test_422_no_object(served, name, data):
+    got = ask(served, name, data=data, headers={"Content-Type": "application/json; charset=utf-8"})
+    assert_problem(got, 422, "invalid_body")
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_BODY if name != "put_account"])
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [({}, "/items"), ({"items": []}, "/items"), ({"items": {}}, "/items"), ({"items": [{}], "itmes": 1}, "/itmes")],
+)
+def test_422_no_items(served, name, body, pointer):
+    got = assert_problem(ask(served, name, json=body), 422, "invalid_body")
+    assert [error["pointer"] for error in got["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_500(served, name, monkeypatch, capsys):
+    """A bug anywhere is one sentence to the caller; the log has its place, without the values."""
+
+    def broken(*args, **kwargs):
+        raise ZeroDivisionError("a secret word")
+
+    endpoint = next(rule.endpoint for rule in served.app.url_map.iter_rules() if rule.endpoint.endswith(name))
+    monkeypatch.setitem(served.app.view_functions, endpoint, broken)
+    got = ask(served, name)
+    body = assert_problem(got, 500, "internal")
+    assert "secret" not in got.get_data(as_text=True)
+    logged = capsys.readouterr().out
+    assert "ZeroDivisionError" in logged
+    assert "test_errors.py" in logged
+    assert "secret" not in logged
+    assert body["request_id"] in logged
+
+
+@pytest.mark.parametrize("name", ["get_health", "post_accounts", "get_silent_list", "readyz"])
+def test_503_store_gone(model_store, tmp_path, name, databases):
+    with databases.open("sqlite") as engine:
+        served = serve(engine, *model_store)
+        service = served.app.extensions["ebbtide"]
+        assert service.keys.find(served.keys["admin"]) is not None
+        service.store.close()
+        _break(engine)
+        json = {"items": [{"account_id": "a"}]} if name == "post_accounts" else None
+        got = ask(served, name, json=json) if json else ask(served, name)
+        assert_problem(got, 503, "not_ready" if name == "readyz" else "store_unavailable")
+
+
+def _break(engine) -> None:
+    """Where the database was there is now a folder."""
+    from pathlib import Path
+
+    path = Path(engine.url.database)
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    path.mkdir()
+
+
+@pytest.mark.parametrize("given", ["abc-123", "A" * 64])
+def test_a_request_id_is_taken_over(served, given):
+    got = served.get("/nowhere", headers={"X-Request-Id": given})
+    assert got.headers["X-Request-Id"] == got.json["request_id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 65, "é", '"}{'])
+def test_a_request_id_that_is_none_is_replaced(served, given):
+    got = served.get("/nowhere", headers={"X-Request-Id": given})
+    assert got.headers["X-Request-Id"] != given
+    assert len(got.json["request_id"]) == 24
+
+
+def test_head_and_options(served):
+    assert served.client.head("/healthz").status_code == 200
+    assert served.client.options("/v1/scores").headers["Allow"]
