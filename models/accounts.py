@@ -23,8 +23,11 @@ ACCOUNTS = Table(
         time("onboarded_at", "onboarding finished; null: not finished or not tracked"),
         time("notice_at", "gave notice or asked to cancel; null: has not"),
         time("ended_at", "stopped being a customer; null: active"),
-        text("end_reason", "`voluntary`, `involuntary` (non-payment, insolvency, acquisition, fraud) or other text; "
-             "null with an end: voluntary"),
+        text(
+            "end_reason",
+            "`voluntary`, `involuntary` (non-payment, insolvency, acquisition, fraud) or other text; "
+            "null with an end: voluntary",
+        ),
         boolean("is_test", "internal and test accounts: kept, but excluded from scores, lists and training"),
         RECORDED,
         UPDATED,

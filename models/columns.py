@@ -100,6 +100,9 @@ def time(name: str, meaning: str, *, required: bool = False) -> Column:
     return Column(name, Type.TIME, meaning, required)
 
 
-RECORDED = time("recorded_at", "known-at: when this system or the source's log first held the row; "
-                "null: the happened-at plus the source's delay")
+RECORDED = time(
+    "recorded_at",
+    "known-at: when this system or the source's log first held the row; "
+    "null: the happened-at plus the source's delay",
+)
 UPDATED = time("updated_at", "last change")

@@ -46,7 +46,9 @@ def modules(room: str) -> list[Path]:
     return sorted((ROOT / room).rglob("*.py"))
 
 
-@pytest.mark.parametrize(("room", "forbidden"), [("models", ("api", "training")), ("api", ("training",)), ("training", ("api",))])
+@pytest.mark.parametrize(
+    ("room", "forbidden"), [("models", ("api", "training")), ("api", ("training",)), ("training", ("api",))]
+)
 def test_rooms_point_the_right_way(room: str, forbidden: tuple[str, ...]) -> None:
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
