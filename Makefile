@@ -5,7 +5,7 @@ demo: .venv/run ; $(BIN)/ebbtide demo
 test: .venv/dev ; $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 lint: .venv/dev ; $(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: .venv/dev ; $(BIN)/mypy
-docs: .venv/dev ; $(BIN)/python -m tests.docs --write
+docs: .venv/dev ; $(BIN)/python -m tests.contracts.reference
 bench: .venv/dev ; $(BIN)/python -m bench $(ARGS)
 serve: .venv/run ; $(BIN)/ebbtide serve
 
