@@ -15,7 +15,9 @@ import polars as pl
 
 from models.columns import Column, Table, Type
 from models.imports.check import check
+from models.imports.convert import convert
 from models.imports.read import FILE, LINE, Raw
+from models.surveys import INSTRUMENTS, SURVEYS
 
 _LARGEST = 2**63 - 1
 _TEXTUAL = (Type.ID, Type.TEXT, Type.TIME)
@@ -51,6 +53,8 @@ def check_rows(table: Table, rows: Sequence[Any]) -> Rows:
     given = [rows[i] for i in numbers] if wrong else rows
     names = set().union(*given)
     columns = [_series(column, given, numbers, faults) for column in table.columns if column.name in names]
+    if table is SURVEYS:
+        columns = _whole_scales(columns, numbers, faults)
     places = [pl.Series(FILE, [""] * len(numbers), pl.Categorical), pl.Series(LINE, numbers, pl.Int64)]
     checked = check(Raw(pl.DataFrame([*columns, *places]), tuple(sorted(names))), table)
     bad = {fault.row for fault in faults}
@@ -59,6 +63,29 @@ def check_rows(table: Table, rows: Sequence[Any]) -> Rows:
     frame = checked.frame if not bad else checked.frame.filter(~pl.col(LINE).is_in(sorted(bad)))
     unknown = sorted(str(name) for name in names - set(table.names))
     return Rows(frame.select(table.names), frame[LINE], sorted(faults, key=lambda fault: fault.row), unknown)
+
+
+def _whole_scales(columns: list[pl.Series], numbers: list[int], faults: list[Fault]) -> list[pl.Series]:
+    """Of an instrument nobody knows, one end of the scale says nothing about a score: both, or neither."""
+    cells = {column.name: column for column in columns}
+    if not {"scale_min", "scale_max"} & set(cells):
+        return columns
+    nothing = pl.Series([None] * len(numbers), dtype=pl.Float64)
+    low, high = (
+        convert(SURVEYS[name], cells[name]).values if name in cells else nothing for name in ("scale_min", "scale_max")
+    )
+    instrument = cells.get("instrument", nothing.cast(pl.String))
+    half = (low.is_null() != high.is_null()) & ~instrument.is_in(list(INSTRUMENTS)).fill_null(value=False)
+    if not half.any():
+        return columns
+    for number, lacks_low in zip(pl.Series(numbers).filter(half), low.is_null().filter(half), strict=True):
+        lacking = "scale_min" if lacks_low else "scale_max"
+        faults.append(Fault(number, lacking, "required", "is required: this instrument has no usual scale"))
+    whole = pl.Series([None] * len(numbers), dtype=pl.Float64)
+    return [
+        column.zip_with(~half, whole.cast(column.dtype)) if column.name in ("scale_min", "scale_max") else column
+        for column in columns
+    ]
 
 
 def _problems(problems: pl.DataFrame) -> list[Fault]:

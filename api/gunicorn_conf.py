@@ -9,9 +9,9 @@ import shutil
 import tempfile
 from typing import Any
 
-from prometheus_client import multiprocess
-
-from api.metrics import SHARED
+# prometheus_client decides once, when it is first imported, whether processes share their counts. So it is not
+# imported here, where that folder is not known yet.
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 bind = "127.0.0.1:8000"
 workers = 2
@@ -46,4 +46,6 @@ def on_exit(server: Any) -> None:
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
     """Keep what a process counted, without counting it as alive."""
+    from prometheus_client import multiprocess  # noqa: PLC0415
+
     multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -233,3 +233,21 @@ def test_recorded_at_is_kept_as_told(served):
     found = dict(stored(served, "a").interactions.select("interaction_id", "recorded_at").iter_rows())
     assert found == {"late": day(10), "plain": day(30)}
     assert NOW not in found.values()
+
+
+def test_half_a_scale_is_none(served):
+    """A known instrument has a scale of its own; of an unknown one both ends must be told."""
+    asked = {"account_id": "a", "responded_at": isoformat(day(3)), "score": 3, "scale_min": 5}
+    items = [
+        {"survey_id": "1", "instrument": "mood", **asked},
+        {"survey_id": "2", "instrument": "mood", **asked, "scale_max": "NA"},
+        {"survey_id": "3", "instrument": "mood", **asked, "scale_max": 9},
+        {"survey_id": "4", "instrument": "mood", **asked, "scale_min": 1, "scale_max": 9},
+        {"survey_id": "5", "instrument": "csat", **asked, "scale_min": 1},
+        {"survey_id": "6", "instrument": "mood", **asked, "scale_min": None},
+    ]
+    got = served.post("/v1/surveys", {"items": items})
+    assert [item["status"] for item in got.json["items"]] == ["rejected"] * 3 + ["created"] * 3
+    assert [item["errors"][0]["pointer"] for item in got.json["items"][:3]] == [
+        "/items/0/scale_max", "/items/1/scale_max", "/items/2/score",
+    ]  # fmt: skip
