@@ -85,3 +85,12 @@ def test_every_code_is_in_the_guide():
     )
     assert len(codes) > 12
     assert not {code for code in codes if f"`{code}`" not in guide}
+
+
+def test_every_member_of_a_health_answer_is_in_the_guide(told):
+    guide = (DOCS / "api.md").read_text()
+    body = told.get("/v1/accounts/slipping/health").json
+    told_of = set(re.findall(r"^\| `(\w+)` \|", guide, re.MULTILINE))
+    assert set(body) <= told_of
+    for nested in ("trend", "data", "horizon", "expected_revenue_loss"):
+        assert all(f"`{name}`" in guide for name in body[nested])
