@@ -110,7 +110,7 @@ def _compared(name: str | None, usual: Mapping[str, float]) -> tuple[float | Non
 def _sentence(feature: Feature) -> _Say:
     name, unknown, label = feature.name, f"{feature.label}: unknown", feature.label
     parts = [
-        (literal, field, None if field is None else _saying(spec or ""))
+        (literal, field or "", None if field is None else _saying(spec or ""))
         for literal, field, spec, _ in Formatter().parse(feature.sentence)
     ]
 
@@ -133,9 +133,10 @@ def _sentence(feature: Feature) -> _Say:
 
 
 def _saying(spec: str) -> Callable[[Any], str]:
-    said = _SAID.get(spec)
+    said: Callable[[float], str] | None = _SAID.get(spec)
     if said is not None:
-        return lambda value: said(float(value))
+        words = said
+        return lambda value: words(float(value))
     if spec:
         return lambda value: format(value, spec)
     return _as_it_is
