@@ -11,10 +11,10 @@ from api.serving import Served
 from models.clock import isoformat
 from models.features import COMPONENTS
 from models.model import ChurnModel
+from models.reasons import Teller
 from models.rows import RowScore
 from models.scorecard import Target
 from models.store.history import Freshness
-from models.telling import Teller
 
 #: Months of revenue that `expected_revenue_loss` stands for.
 MONTHS = 12

@@ -4,9 +4,11 @@ The numbers are those of `models.scoring.score_features`, bit for bit (tested). 
 one row costs more than scoring it, so a few rows go through `models.scalar` and many through the scorecard's arrays.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from string import Formatter
 from typing import Any
 
@@ -14,11 +16,11 @@ import numpy as np
 
 from models import health
 from models.features import COMPONENTS, FEATURES
-from models.health import POINTS_PER_LOG_ODD
+from models.health import BANDS, POINTS_PER_LOG_ODD
 from models.model import COMPONENT_OF, ChurnModel
-from models.scalar import ScalarCard
+from models.reasons import Teller
+from models.scalar import Axes, ScalarCard
 from models.scorecard import Columns, Scorecard, Target
-from models.telling import Teller
 
 Row = Mapping[str, Any]
 
@@ -54,15 +56,15 @@ class RowScorer:
         self.model = model
         self.cards: dict[Target, Scorecard] = {"churn": model.churn, "silent": model.silent}
         self.tellers: dict[Target, Teller] = {target: Teller(model, target) for target in self.cards}
-        self._scalars = {target: ScalarCard(card) for target, card in self.cards.items()}
+        self._axes = Axes(tuple(self.cards.values()))
+        self._scalars = {target: ScalarCard(card, self._axes) for target, card in self.cards.items()}
         self._parts = [
             [(COMPONENT_OF[name], len(term.features)) for name in term.features] for term in model.churn.all_terms
         ]
 
     def contributions(self, target: Target, row: Row) -> list[float]:
         """Log-odds per term of one row."""
-        card = self._scalars[target]
-        return card.contributions(card.places(row))
+        return self._scalars[target].contributions(self._axes.places(row))
 
     def score(self, rows: Sequence[Row]) -> list[RowScore]:
         """Score rows of feature name -> value; absent and None are missing."""
@@ -72,8 +74,8 @@ class RowScorer:
 
     def _one(self, row: Row) -> "_Added":
         found, totals, errors = {}, {}, {}
+        places = self._axes.places(row)
         for target, card in self._scalars.items():
-            places = card.places(row)
             found[target] = card.contributions(places)
             totals[target] = card.total(found[target])
             errors[target] = card.standard_error(places)
@@ -94,40 +96,39 @@ class RowScorer:
         ]
 
     def _finished(self, added: Sequence["_Added"]) -> list[RowScore]:
-        churn, silent = (np.array([one.totals[target] for one in added]) for target in self.cards)
-        chances = [values.tolist() for values in health.probabilities(churn, silent)]
-        params = self.model.health
-        clipped, unclipped = health.health(churn, params), health.unclipped_health(churn, params).tolist()
-        lines = zip(added, *chances, clipped.tolist(), unclipped, health.bands(clipped, params).tolist(), strict=True)
-        return [self._score(*line) for line in lines]
+        """All exponentials at once; the rest is arithmetic on a handful of numbers per row."""
+        log_odds = [value for one in added for value in one.edges()]
+        chances = iter(health.expit(np.array(log_odds)).tolist())
+        return [self._score(one, *islice(chances, 6)) for one in added]
 
     def _score(
         self,
         added: "_Added",
-        p_churn: float,
-        p_silent: float,
-        p_vocal: float,
-        clipped: float,
-        unclipped: float,
-        band: str,
+        churn: float,
+        low: float,
+        high: float,
+        silent: float,
+        silent_low: float,
+        silent_high: float,
     ) -> RowScore:
-        churn = _interval(added.totals["churn"], added.errors["churn"])
-        silent = _interval(added.totals["silent"], added.errors["silent"])
-        if churn is not None and silent is not None:
-            # Like p_silent itself, its interval never exceeds what is said of leaving at all.
-            silent = min(silent[0], churn[0]), min(silent[1], churn[1])
+        params = self.model.health
+        unclipped = 50.0 + -POINTS_PER_LOG_ODD * (added.totals["churn"] - params.reference)
+        clipped = min(max(unclipped, 0.0), 100.0)
+        # Like p_silent itself, its interval never exceeds what is said of leaving at all.
+        p_silent = min(silent, churn)
+        known = added.errors["churn"] is not None
         return RowScore(
-            p_churn,
-            p_silent,
-            p_vocal,
-            added.totals,
-            clipped,
-            unclipped,
-            band,
-            self._components(added.contributions["churn"]),
-            added.contributions,
-            churn,
-            silent,
+            p_churn=churn,
+            p_silent=p_silent,
+            p_vocal=churn - p_silent,
+            log_odds=added.totals,
+            health=clipped,
+            health_unclipped=unclipped,
+            band=BANDS[bisect_right(params.edges, clipped)],
+            components=self._components(added.contributions["churn"]),
+            contributions=added.contributions,
+            p_churn_range=(low, high) if known else None,
+            p_silent_range=(min(silent_low, low), min(silent_high, high)) if known else None,
         )
 
     def _components(self, contributions: Sequence[float]) -> dict[str, float]:
@@ -146,6 +147,14 @@ class _Added:
     totals: Mapping[Target, float]
     errors: Mapping[Target, float | None]
 
+    def edges(self) -> list[float]:
+        """For churn and for silent: the log-odds, and both ends of their 80 % interval."""
+        found = []
+        for target, total in self.totals.items():
+            half = _INTERVAL * (self.errors[target] or 0.0)
+            found += [total, total - half, total + half]
+        return found
+
 
 def columns_of(rows: Sequence[Row], names: Sequence[str] = FEATURES.names) -> Columns:
     """Rows of feature name -> value as the arrays a scorecard reads; absent and None are missing."""
@@ -163,12 +172,3 @@ def quoted() -> tuple[str, ...]:
     fields = (field for feature in FEATURES for _, field, _, _ in Formatter().parse(feature.sentence))
     known = (*FEATURES.names, "renewal")
     return tuple(dict.fromkeys(field for field in fields if field and field not in known))
-
-
-def _interval(log_odds: float, error: float | None) -> tuple[float, float] | None:
-    """80 % interval of the probability."""
-    if error is None:
-        return None
-    half = _INTERVAL * error
-    low, high = health.expit(np.array([log_odds - half, log_odds + half])).tolist()
-    return low, high

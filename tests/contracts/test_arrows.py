@@ -26,7 +26,7 @@ LAYERS = (
     ("history",),
     ("features", "labels", "voice", "standing"),
     ("lookup", "terms", "scorecard", "health"),
-    ("model", "reasons", "telling", "rows", "scoring", "lists"),
+    ("model", "scalar", "reasons", "rows", "scoring", "lists"),
     ("imports", "registry", "store", "loading", "settings", "terminal"),
 )
 

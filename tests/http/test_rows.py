@@ -1,6 +1,7 @@
 """A row alone, a row among many and a frame of rows: the same numbers, bit for bit, and the same words."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -10,12 +11,11 @@ from hypothesis import strategies as st
 
 from models.features import DEFAULT, FEATURES, compute
 from models.model import columns
-from models.reasons import reasons
+from models.reasons import Teller, reasons
 from models.rows import MANY, RowScorer, columns_of, quoted
-from models.scalar import ScalarCard
+from models.scalar import Axes, ScalarCard
 from models.scorecard import PairTerm, Scorecard, Term
 from models.scoring import score_features
-from models.telling import Teller
 from tests.http.cast import NOW, history, model
 
 NUMBERS = st.none() | st.floats(-50, 50) | st.sampled_from([0.0, 1.0, 2.0, math.inf, -math.inf, -0.0, math.nan])
@@ -54,9 +54,10 @@ def test_one_row_is_scored_as_the_scorecard_scores_it(data):
     }
     expected, errors = whole.contributions(read), whole.standard_errors(read)
     totals = whole.log_odds(read)
-    scalar = ScalarCard(whole)
+    axes = Axes([whole])
+    scalar = ScalarCard(whole, axes)
     for i, row in enumerate(rows):
-        places = scalar.places(row)
+        places = axes.places(row)
         assert scalar.contributions(places) == expected[i].tolist()
         assert scalar.total(scalar.contributions(places)) == totals[i]
         assert scalar.standard_error(places) == errors[i]
@@ -84,6 +85,31 @@ def test_rows_are_scored_as_a_frame_of_them(features):
             assert got.log_odds == {"churn": want["log_odds_churn"], "silent": want["log_odds_silent"]}
             assert got.components == {name: want[f"{name}_points"] for name in got.components}
         assert list(one.contributions["silent"]) == list(many.contributions["silent"])
+
+
+def test_intervals_are_those_of_a_frame(features):
+    """With refits, which the expert's tables do not carry."""
+    made = refitted(model())
+    expected = score_features(made, features).to_dicts()
+    scorer, rows = RowScorer(made), rows_of(features)
+    for want, one, many in zip(expected, [scorer.score([row])[0] for row in rows], scorer.score(rows), strict=True):
+        for got in (one, many):
+            assert got.p_churn_range == (want["p_churn_low"], want["p_churn_high"])
+            assert got.p_silent_range == (want["p_silent_low"], want["p_silent_high"])
+            assert got.p_churn_range[0] < got.p_churn < got.p_churn_range[1]
+
+
+def refitted(made):
+    """The model with five refits that differ a little."""
+
+    def around(values, term: int):
+        return [[value + 0.1 * math.sin(7 * k + 3 * i + term) for i, value in enumerate(values)] for k in range(5)]
+
+    def card(one):
+        terms = tuple(replace(term, replicates=around(term.table, n)) for n, term in enumerate(one.terms))
+        return replace(one, terms=terms, base_replicates=[one.base + 0.05 * k for k in range(5)])
+
+    return replace(made, churn=card(made.churn), silent=card(made.silent))
 
 
 def test_no_rows(features):
