@@ -1,7 +1,8 @@
-"""One row through a scorecard without arrays: for a request that asks about one account while its caller waits.
+"""One row through scorecards without arrays: for a request that asks about one account while its caller waits.
 
 The numbers are those of `Scorecard`, bit for bit (tested): the same tables, found by the same rule (how many edges
 are <= x), added in the same order. Only the way there differs: an array of length one costs fifty times what it holds.
+Scorecards of one model cut their features at the same edges, so where a value falls is found once for both.
 """
 
 from bisect import bisect_right
@@ -15,38 +16,66 @@ from models.scorecard import Scorecard
 from models.terms import Knots, PairTerm, Term
 
 Row = Mapping[str, Any]
-#: Per term: which entry of all tables, and how far beyond its knot the value lies.
+#: Per distinct axis: which entry of a table, and how far beyond its knot the value lies.
 Places = Sequence[tuple[int, float]]
 _Find = Callable[[Row], tuple[int, float]]
 _Place = Callable[[Any], int]
 
 
-class ScalarCard:
-    """A scorecard laid out for single rows: feature name -> number or text, None (or absent, or NaN) for missing."""
+class Axes:
+    """The distinct ways in which the terms of some scorecards cut their features."""
 
-    def __init__(self, card: Scorecard) -> None:
-        self.card = card
+    def __init__(self, cards: Sequence[Scorecard]) -> None:
+        self._numbers: dict[Any, int] = {}
         self._finds: list[_Find] = []
-        self._levels: list[float] = []
-        self._slopes: list[float] = []
+        for card in cards:
+            for term in card.all_terms:
+                self.number(term)
+
+    def number(self, term: Term | PairTerm) -> int:
+        """Which of the axes is the term's."""
+        cut = (term.features, term.axes, isinstance(term, Term) and term.kind)
+        if cut not in self._numbers:
+            self._numbers[cut] = len(self._finds)
+            self._finds.append(_find(term))
+        return self._numbers[cut]
+
+    def places(self, row: Row) -> Places:
+        """Where the row's values lie: feature name -> number or text; None, absent or NaN is missing.
+
+        Raises `FeatureMismatch` for an ill-typed value.
+        """
+        return [find(row) for find in self._finds]
+
+
+class ScalarCard:
+    """A scorecard laid out for places."""
+
+    def __init__(self, card: Scorecard, axes: Axes) -> None:
+        self.card = card
         refits: list[tuple[list[float], list[float]]] = [([], []) for _ in card.base_replicates]
+        self._terms: list[tuple[int, list[float], list[float]]] = []
+        starts: list[int] = []
         for term in card.all_terms:
-            self._finds.append(_find(term, len(self._levels)))
-            _lay_out(term, term.table, self._levels, self._slopes)
+            starts.append(sum(len(levels) for _, levels, _ in self._terms))
+            self._terms.append((axes.number(term), *_lay_out(term, term.table)))
             for table, (levels, slopes) in zip(term.replicate_tables(), refits, strict=True):
-                _lay_out(term, table, levels, slopes)
-        self._bases = np.array([card.base_replicates])
+                more_levels, more_slopes = _lay_out(term, table)
+                levels.extend(more_levels)
+                slopes.extend(more_slopes)
+        self._starts = np.array(starts, dtype=np.intp)
+        self._axes = [number for number, _, _ in self._terms]
+        self._bases = np.array(card.base_replicates)
         self._refit_levels = np.array([levels for levels, _ in refits]).T
         self._refit_slopes = np.array([slopes for _, slopes in refits]).T
 
-    def places(self, row: Row) -> Places:
-        """Where the row's values lie in each term's table. Raises `FeatureMismatch` for an ill-typed value."""
-        return [find(row) for find in self._finds]
-
     def contributions(self, places: Places) -> list[float]:
         """Log-odds per term, in the order of `Scorecard.names`."""
-        levels, slopes = self._levels, self._slopes
-        return [levels[at] + slopes[at] * along for at, along in places]
+        found = []
+        for number, levels, slopes in self._terms:
+            at, along = places[number]
+            found.append(levels[at] + slopes[at] * along)
+        return found
 
     def total(self, contributions: Sequence[float]) -> float:
         """The base plus the contributions."""
@@ -59,55 +88,55 @@ class ScalarCard:
         """Standard error of the log-odds; None without replicates."""
         if not self.card.base_replicates:
             return None
-        at = [place for place, _ in places]
-        along = np.array([[distance] for _, distance in places])
-        parts = np.empty((1 + 2 * len(at), self._bases.shape[1]))
+        mine = np.array([places[number] for number in self._axes])
+        at = self._starts + mine[:, 0].astype(np.intp)
+        parts = np.empty((1 + 2 * len(at), len(self._bases)))
         parts[0] = self._bases
         parts[1::2] = self._refit_levels[at]
-        np.multiply(self._refit_slopes[at], along, out=parts[2::2])
+        np.multiply(self._refit_slopes[at], mine[:, 1:], out=parts[2::2])
         np.add.accumulate(parts, axis=0, out=parts)
-        return float(parts[-1:].std(axis=1, ddof=1)[0])
+        refits = parts[-1]
+        # As `std` does it, without its looking around.
+        off = refits - np.add.reduce(refits) / len(refits)
+        return float(np.sqrt(np.add.reduce(off * off) / (len(refits) - 1)))
 
 
-def _lay_out(term: Term | PairTerm, table: Sequence[float], levels: list[float], slopes: list[float]) -> None:
-    """Add a term's entries: before the first knot, from each knot to the next, beyond the last, missing."""
+def _lay_out(term: Term | PairTerm, table: Sequence[float]) -> tuple[list[float], list[float]]:
+    """A table's levels and slopes; of a line: before the first knot, from each to the next, beyond the last, missing."""
     if not (isinstance(term, Term) and term.kind == "line"):
-        levels.extend(table)
-        slopes.extend([0.0] * len(table))
-        return
+        return list(table), [0.0] * len(table)
     values, missing, knots = table[:-1], table[-1], term.knots
     rises = [(b - a) / (y - x) for a, b, x, y in zip(values, values[1:], knots, knots[1:], strict=False)]
-    levels.extend([values[0], *values, missing])
-    slopes.extend([0.0, *rises, 0.0, 0.0])
+    return [values[0], *values, missing], [0.0, *rises, 0.0, 0.0]
 
 
-def _find(term: Term | PairTerm, start: int) -> _Find:
+def _find(term: Term | PairTerm) -> _Find:
     if isinstance(term, PairTerm):
-        return _find_pair(term, start)
+        return _find_pair(term)
     if term.kind == "line":
-        return _find_line(term.feature, term.knots, start)
+        return _find_line(term.feature, term.knots)
     place = _place(term.feature, term.axes[0], term.is_text[0])
     name = term.feature
-    return lambda row: (start + place(row.get(name)), 0.0)
+    return lambda row: (place(row.get(name)), 0.0)
 
 
-def _find_line(name: str, knots: tuple[float, ...], start: int) -> _Find:
-    missing, last = (start + len(knots) + 1, 0.0), len(knots)
+def _find_line(name: str, knots: tuple[float, ...]) -> _Find:
+    missing, last = (len(knots) + 1, 0.0), len(knots)
 
     def find(row: Row) -> tuple[int, float]:
         value = row.get(name)
         if value is None or value != value:  # noqa: PLR0124 - NaN is missing too
             return missing
         i = bisect_right(knots, value)
-        return (start + i, value - knots[i - 1]) if 0 < i < last else (start + i, 0.0)
+        return (i, value - knots[i - 1]) if 0 < i < last else (i, 0.0)
 
     return find
 
 
-def _find_pair(term: PairTerm, start: int) -> _Find:
+def _find_pair(term: PairTerm) -> _Find:
     (one, other), width = term.features, len(term.grid[0])
     first, second = (_place(*axis) for axis in zip(term.features, term.axes, term.is_text, strict=True))
-    return lambda row: (start + first(row.get(one)) * width + second(row.get(other)), 0.0)
+    return lambda row: (first(row.get(one)) * width + second(row.get(other)), 0.0)
 
 
 def _place(name: str, knots: Knots, is_text: bool) -> _Place:
