@@ -194,9 +194,9 @@ def _table(found: Any, rows: list[dict[str, Any]], rank: str) -> None:
             f"{row['p_silent']:.1%}",
             "unknown" if loss is None else f"{loss:,.0f} {row['currency'] or ''}".strip(),
             f"{row['health']:.0f} {row['band']}",
-            "new" if change is None else f"{change:+.0f}",
+            "new" if change is None else f"{round(change):+d}",
             row["confidence"],
-            Text("\n".join(why)),
+            Text("\n".join(why) or "nothing stands out"),
         )
     console = Console(width=None if sys.stdout.isatty() else 180)
     console.print(
