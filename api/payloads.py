@@ -89,9 +89,11 @@ def explanation(
     told = teller.tell(contributions, row, TOP if some else None, harmful_only=some)
     heads = _heads(teller)
     lines = ",".join(
-        f'{heads[one.term]}"points":{one.points!r},"log_odds":{one.log_odds!r},"value":{_cell(one.value)},'
-        f'"usual":{_cell(one.usual)},"sentence":{_text(one.sentence)}}}'
-        for one in told
+        [
+            f'{heads[term]}"points":{points!r},"log_odds":{amount!r},"value":{_cell(value)},'
+            f'"usual":{"null" if usual is None else repr(usual)},"sentence":{_text(sentence)}}}'
+            for term, points, amount, value, usual, sentence in told
+        ]
     )
     base = served.rows.cards[target].base
     return f'{{"target":"{target}","base_log_odds":{base!r},"log_odds":{log_odds!r},"reasons":[{lines}]}}'
