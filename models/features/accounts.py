@@ -8,6 +8,7 @@ ahead.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from models.features.contacts import Facts
-from models.features.expand import DAY_US, EVER, NEVER, Events, Rows, Span, arrays, instant, microseconds, numbers_of
+from models.features.expand import DAY_US, EVER, NEVER, Events, Rows, Source, Span, instant, microseconds
 from models.features.groups import Flags, Floats, Ints
 from models.history import History
 
@@ -40,14 +41,19 @@ _ACCOUNT_COLUMNS = (
         pl.col("recorded_at").to_physical().fill_null(-NEVER),
     ).alias("visible_from"),
 )
-_TERM_COLUMNS = (
-    instant("effective_at").alias("recent"),
-    pl.max_horizontal(instant("effective_at") + 1, instant("recorded_at")).alias("visible_from"),
-    "mrr",
-    pl.col("seats").cast(pl.Float64),
-    instant("renewal_at").alias("renewal_at"),
-    pl.col("billing").is_not_null().cast(pl.Int64).alias("has_billing"),
-    _ANNUAL,
+_EFFECTIVE = pl.col("effective_at").to_physical()
+_TERMS = Source(
+    "contracts",
+    (
+        pl.col("mrr"),
+        pl.col("seats").cast(pl.Float64),
+        instant("renewal_at").alias("renewal_at"),
+        pl.col("billing").is_not_null().cast(pl.Int64).alias("has_billing"),
+        _ANNUAL,
+    ),
+    happened=_EFFECTIVE,
+    recent=_EFFECTIVE,
+    by=("recent",),
 )
 
 
@@ -66,10 +72,10 @@ class Accounts:
         numbers = [name for name, dtype in frame.schema.items() if dtype.is_numeric()]
         return cls(frame, {name: frame[name].to_numpy() for name in numbers})
 
-    @property
+    @cached_property
     def codes(self) -> pl.DataFrame:
         """account_id and `account`, its number."""
-        return self.frame.select("account_id", pl.int_range(pl.len(), dtype=pl.Int64).alias("account"))
+        return pl.DataFrame({"account_id": self.frame["account_id"], "account": np.arange(self.frame.height)})
 
     def known_at(self, accounts: Ints, at: Ints) -> Flags:
         """Whether each account was known at its moment."""
@@ -87,9 +93,8 @@ class Terms:
     @classmethod
     def of(cls, history: History, codes: pl.DataFrame, span: Span) -> "Terms":
         """The terms that took effect before the span's end."""
-        frame = history.contracts.filter(pl.col("effective_at") < span.until)
-        columns = arrays(frame.select(_TERM_COLUMNS))
-        return cls(Events.of(codes.height, numbers_of(frame, codes), columns, ("recent",)), frame["billing"])
+        frame = _TERMS.cut(history, Span(-EVER, span.until))
+        return cls(_TERMS.events(frame, codes), frame["billing"])
 
     def ask(self, accounts: Ints, at: Ints) -> Rows:
         """The terms that had taken effect and were known at each question, the oldest first."""

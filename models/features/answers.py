@@ -1,5 +1,6 @@
 """Facts about surveys: what was asked, what was answered, and what was met with silence."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,8 @@ import numpy.typing as npt
 import polars as pl
 
 from models.features.contacts import Facts
-from models.features.expand import DAY_US, NEVER, Events, Rows, Span, arrays, instant, numbers_of
+from models.features.expand import DAY_US, NEVER, Events, Rows, Source, instant
 from models.features.groups import Flags, Floats, Groups, Ints, grid, ratio, spread
-from models.history import History
 from models.surveys import INSTRUMENTS, RESPONSE_DAYS
 
 HALF_LIFE_DAYS = 90
@@ -19,26 +19,28 @@ TREND_SPAN_DAYS = 14
 _SCORE_BITS, _WEIGHT_BITS = 16, 30
 
 
-_ASKED = pl.coalesce("sent_at", "responded_at")
-_RECENT = pl.coalesce("responded_at", "sent_at")
 _COLUMNS = (
-    instant(_RECENT).alias("recent"),
-    pl.max_horizontal(instant(_ASKED) + 1, instant("recorded_at")).alias("visible_from"),
     instant("sent_at").alias("sent_at"),
     instant("responded_at").alias("responded_at"),
     *(pl.col(name) for name in ("score", "scale_min", "scale_max")),
     pl.col("low_is_good").fill_null(value=False),
     *((pl.col("instrument") == name).alias(name) for name in INSTRUMENTS),
 )
+#: Invitations and answers; one may be remembered for an answer that came long after it.
+SURVEYS = Source(
+    "surveys",
+    _COLUMNS,
+    happened=pl.coalesce("sent_at", "responded_at").to_physical(),
+    recent=pl.coalesce("responded_at", "sent_at").to_physical(),
+)
 
 
-def survey_events(history: History, codes: pl.DataFrame, span: Span) -> Events:
-    """Invitations and answers, with scores as shares of their scales."""
-    frame = history.surveys.filter(span.holds(_ASKED, _RECENT))
-    columns = arrays(frame.select(_COLUMNS))
+def with_shares(events: Events) -> Events:
+    """Survey events with their scores as `share` of the scale, and whether they are `low`."""
+    columns = events.columns
     share = share_of_scale(columns)
     low = share <= _usual(columns, "low") + 1e-9
-    return Events.of(codes.height, numbers_of(frame, codes), columns | {"share": grid(share, _SCORE_BITS), "low": low})
+    return replace(events, columns={**columns, "share": grid(share, _SCORE_BITS), "low": low})
 
 
 def share_of_scale(columns: dict[str, npt.NDArray[Any]]) -> Floats:

@@ -57,8 +57,8 @@ class Baselines:
         """`base_<name>` -> the usual value of each segment asked for."""
         rows = {name: row for row, name in enumerate(self.segments)}
         row = np.array([rows.get(name, len(rows)) for name in segments.to_list()], dtype=np.int64)
-        table = np.array([astuple(usual) for usual in (*self.segments.values(), self.overall)])
-        return {f"base_{column.name}": table[row, i] for i, column in enumerate(fields(Usual))}
+        table = np.array([astuple(usual) for usual in (*self.segments.values(), self.overall)]).T.copy()
+        return {f"base_{column.name}": values[row] for column, values in zip(fields(Usual), table, strict=True)}
 
     def to_plain(self) -> dict[str, Any]:
         """Dicts, numbers and texts only."""

@@ -51,7 +51,7 @@ COMMERCIAL: list[Feature] = [
         silent=-1,
         value=pl.col("tenure_days").log1p(),
         basis=Basis("line", (3.0, 5.5, 7.5)),
-        sentence="a customer for {tenure_days:# day}",
+        sentence="a customer for {tenure_days:.0f} days",
         usual="usual is {:days}",
     ),
     Feature(
@@ -65,7 +65,7 @@ COMMERCIAL: list[Feature] = [
         silent=1,
         value=flag(pl.col("tenure_days") < _EARLY_DAYS),
         basis=Basis("line", (0.0, 1.0)),
-        sentence="a customer for {tenure_days:# day}",
+        sentence="a customer for {tenure_days:.0f} days",
         usual="usual is to be past the first half year",
     ),
     Feature(
@@ -136,7 +136,7 @@ COMMERCIAL: list[Feature] = [
         missing="onboarding is not tracked: unknown",
         churn=1,
         silent=1,
-        value=pl.when("tracks_onboarding").then(
+        value=pl.when(pl.col("onboarded").is_not_null()).then(
             flag((pl.col("onboarded") == 0) & (pl.col("tenure_days") > _ONBOARDING_DAYS))
         ),
         basis=Basis("line", (0.0, 1.0)),

@@ -4,7 +4,8 @@ questions (account, as_of) -> visible rows (`expand`) -> facts (`contacts`, `ans
 -> features (the lists by theme), with what is usual in the segment (`baselines`) as an argument.
 """
 
-from datetime import UTC, datetime
+from collections.abc import Container
+from datetime import datetime
 from functools import cached_property
 
 import numpy as np
@@ -13,15 +14,16 @@ import polars as pl
 from models.clock import INSTANT
 from models.errors import UnknownAccount
 from models.features.accounts import Accounts, Terms, account_facts, observed_since
-from models.features.answers import survey_events, survey_facts
+from models.features.answers import SURVEYS, survey_facts, with_shares
 from models.features.baselines import DEFAULT, Baselines
 from models.features.catalogue import FEATURES
-from models.features.contacts import Facts, contact_events, contact_facts, older_contact, opening_events
-from models.features.expand import EVER, REACH, Events, Span, chunks, instant, lag_of
+from models.features.contacts import CONTACTS, OPENINGS, Facts, contact_facts, older_contact
+from models.features.expand import EVER, REACH_US, Events, Source, Span, chunks, lag_of, microseconds
 from models.features.expected import expectations, ratios
 from models.features.facts import FACTS
 from models.features.feature import FeatureSet
-from models.features.outreach import outreach_events, outreach_facts
+from models.features.groups import Ints
+from models.features.outreach import OUTREACH, outreach_facts
 from models.history import History
 
 #: What cannot be known where resolutions are not recorded.
@@ -50,40 +52,32 @@ def compute(
 
 
 class Prepared:
-    """A history and questions about it, coded as numbers: made once, then answered part by part."""
+    """A history and questions about it, coded as numbers: made once, then answered part by part.
+
+    Question i is about the account numbered `numbers[i]` at the moment `at[i]` (microseconds).
+    """
 
     def __init__(self, history: History, as_of: datetime | pl.DataFrame) -> None:
         self.history = history
         self.lag = lag_of(history.delay)
         self.accounts = Accounts.of(history)
-        self.codes = self.accounts.codes
-        self.pairs = self._pairs(as_of)
-        self.numbers, self.at = self.pairs["account"].to_numpy(), self.pairs["at"].to_numpy()
-        self.span = _span(self.pairs["as_of"])
-        self.contacts = contact_events(history, self.codes, self.span)
-        self.surveys = survey_events(history, self.codes, self.span)
-        self.outreach = outreach_events(history, self.codes, self.span)
-        self.terms = Terms.of(history, self.codes, self.span)
+        self.numbers, self.at = _questions(self.accounts, as_of)
+        self.span = Span.of(self.at)
+        self.contacts = self._events(CONTACTS)
+        self.surveys = with_shares(self._events(SURVEYS))
+        self.outreach = self._events(OUTREACH)
+        self.terms = Terms.of(history, self.accounts.codes, self.span)
         self.billing = pl.concat([self.accounts.frame["billing"], self.terms.billing])
         self.watched = history.watched("interactions")
 
+    def _events(self, source: Source) -> Events:
+        return source.events(source.cut(self.history, self.span), self.accounts.codes)
+
     @cached_property
     def openings(self) -> Events:
-        """Every inbound contact's opening, however long ago."""
-        return opening_events(self.history, self.codes, self.span)
-
-    def _pairs(self, as_of: datetime | pl.DataFrame) -> pl.DataFrame:
-        """Pairs with the account's number and the moment in microseconds, in the order they were asked."""
-        if isinstance(as_of, datetime):
-            moment = pl.lit(as_of, INSTANT)
-            every = self.codes.select("account_id", moment.alias("as_of"), "account", instant(moment).alias("at"))
-            return every.filter(self.accounts.known_at(every["account"].to_numpy(), every["at"].to_numpy()))
-        pairs = as_of.select("account_id", pl.col("as_of").cast(INSTANT))
-        found = pairs.join(self.codes, on="account_id", how="left", maintain_order="left")
-        unknown = found.filter(pl.col("account").is_null())
-        if unknown.height:
-            raise UnknownAccount(f"No account {unknown['account_id'][0]!r} is described in this history.")
-        return found.with_columns(instant("as_of").alias("at"))
+        """The opening of every contact that lies out of all other reach."""
+        rows = OPENINGS.cut(self.history, Span(-EVER, self.span.until - REACH_US))
+        return OPENINGS.events(rows, self.accounts.codes)
 
     def parts(self) -> list[slice]:
         """The questions in parts whose events fit comfortably into memory; one, empty, where there are none."""
@@ -104,29 +98,46 @@ class Prepared:
             facts["days_since_contact"][quiet] = older_contact(older)
         return facts
 
-    def frame(self, part: slice, baselines: Baselines) -> pl.DataFrame:
-        """The part's questions with all facts and, as `base_*`, what is usual in their segments."""
-        numbers, pairs = self.numbers[part], self.pairs[part]
+    def frame(self, part: slice, baselines: Baselines, names: Container[str]) -> pl.DataFrame:
+        """The part's questions with the named facts, among them, as `base_*`, what is usual in their segments."""
+        numbers = self.numbers[part]
         facts = self.facts(part, baselines)
         segments = self.accounts.frame["segment"].gather(numbers)
         usual = baselines.of_segments(segments)
         facts |= expectations(facts, usual["base_contacts_per_day"], usual["base_gap_days"])
         facts |= ratios(facts)
-        return pairs.hstack(_numbers({**facts, **usual})).with_columns(
-            segments,
-            self.billing.gather(facts["billing_row"]),
-            pl.lit(baselines.tracks_onboarding).alias("tracks_onboarding"),
-            pl.lit(baselines.tracks_resolutions).alias("tracks_resolutions"),
-            pl.when(baselines.tracks_resolutions).then(pl.col(_OF_RESOLUTIONS)),
+        facts |= dict.fromkeys(_unrecorded(baselines), np.full(len(numbers), np.nan))
+        return pl.DataFrame(
+            [
+                self.accounts.frame["account_id"].gather(numbers),
+                pl.Series("as_of", self.at[part]).cast(INSTANT),
+                segments,
+                self.billing.gather(facts["billing_row"]),
+                *_numbers({name: values for name, values in {**facts, **usual}.items() if name in names}),
+            ]
         )
 
 
-def _span(moments: pl.Series) -> Span:
-    """The instants that matter to questions asked at these moments."""
-    first, last = moments.min(), moments.max()
-    if not isinstance(first, datetime) or not isinstance(last, datetime):
-        return Span(datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
-    return Span(first - REACH, last)
+def _questions(accounts: Accounts, as_of: datetime | pl.DataFrame) -> tuple[Ints, Ints]:
+    """Account numbers and moments in microseconds, in the order they were asked."""
+    if isinstance(as_of, datetime):
+        every = np.arange(accounts.frame.height)
+        at = np.full(len(every), microseconds(as_of))
+        known = accounts.known_at(every, at)
+        return every[known], at[known]
+    pairs = as_of.join(accounts.codes, on="account_id", how="left", maintain_order="left")
+    unknown = pairs.filter(pl.col("account").is_null())
+    if unknown.height:
+        raise UnknownAccount(f"No account {unknown['account_id'][0]!r} is described in this history.")
+    return pairs["account"].to_numpy(), pairs["as_of"].cast(INSTANT).to_physical().to_numpy()
+
+
+def _unrecorded(baselines: Baselines) -> tuple[str, ...]:
+    """The facts that cannot be known where the source does not record what they are made of."""
+    return (
+        *(() if baselines.tracks_resolutions else _OF_RESOLUTIONS),
+        *(() if baselines.tracks_onboarding else ("onboarded",)),
+    )
 
 
 def _numbers(columns: Facts) -> list[pl.Series]:
@@ -139,10 +150,11 @@ def _numbers(columns: Facts) -> list[pl.Series]:
 
 def _evaluated(prepared: Prepared, part: slice, baselines: Baselines, features: FeatureSet) -> pl.DataFrame:
     """All features of a part in one pass, then the facts that leave with them."""
-    frame = prepared.frame(part, baselines)
     facts = [name for name in FACTS if name not in features.names]
-    values = frame.select("account_id", "as_of", *(feature.value.alias(feature.name) for feature in features), *facts)
+    values = (feature.value.alias(feature.name) for feature in features)
+    frame = prepared.frame(part, baselines, features.reads.union(facts))
+    found = frame.select("account_id", "as_of", *values, *facts)
     known = prepared.accounts.known_at(prepared.numbers[part], prepared.at[part])
     if known.all():
-        return values
-    return values.with_columns(pl.when(pl.Series(known)).then(pl.exclude("account_id", "as_of")))
+        return found
+    return found.with_columns(pl.when(pl.Series(known)).then(pl.exclude("account_id", "as_of")))

@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 
 from models.features.baselines import Baselines
-from models.features.expand import DAY_US, Events, Rows, Span, arrays, instant, numbers_of
+from models.features.expand import DAY_US, Rows, Source, instant
 from models.features.groups import Flags, Floats, Groups, Ints, grid, spread
-from models.history import History, closed_at, totals_at
+from models.history import closed_at, totals_at
 from models.interactions import REPEAT_DAYS
 
 Facts = dict[str, Ints | Floats]
@@ -52,12 +52,8 @@ def _code(column: str) -> pl.Expr:
     return pl.when(known).then(pl.col(column).hash(4) // 2**19).otherwise(-1).cast(pl.Int64)
 
 
-_OPENED = (
-    instant("opened_at").alias("recent"),
-    pl.max_horizontal(instant("opened_at") + 1, instant("recorded_at")).alias("visible_from"),
-)
+_OPENED = pl.col("opened_at").to_physical()
 _COLUMNS = (
-    *_OPENED,
     _INBOUND.alias("inbound"),
     _ISSUE.reinterpret(signed=True).alias("issue"),
     pl.col("issue_id").is_not_null().alias("has_issue_id"),
@@ -80,19 +76,15 @@ _COLUMNS = (
     pl.col("sla_resolution_minutes").alias("target_resolution"),
 )
 
-
-def contact_events(history: History, codes: pl.DataFrame, span: Span) -> Events:
-    """The contacts of all directions."""
-    frame = history.interactions.filter(span.holds("opened_at"))
-    columns = arrays(frame.select(_COLUMNS))
-    by = ("issue", "recent")
-    return Events.of(codes.height, numbers_of(frame, codes), columns, by, tie=frame["interaction_id"])
+#: Contacts of all directions.
+CONTACTS = Source("interactions", _COLUMNS, _OPENED, _OPENED, by=("issue", "recent"), tie="interaction_id")
+#: No more than when they were opened, for those that lie further back than anything else is looked at.
+OPENINGS = Source("interactions", (_INBOUND.alias("inbound"),), _OPENED, _OPENED)
 
 
-def opening_events(history: History, codes: pl.DataFrame, span: Span) -> Events:
-    """Nothing but when inbound contacts were opened, however long ago."""
-    frame = history.interactions.filter(_INBOUND & (pl.col("opened_at") < span.until))
-    return Events.of(codes.height, numbers_of(frame, codes), arrays(frame.select(_OPENED)))
+def older_contact(rows: Rows) -> Floats:
+    """Days since the latest inbound one of these contacts."""
+    return rows.groups.least(rows.at - rows["recent"], rows["inbound"]) / DAY_US
 
 
 @dataclass(frozen=True)
@@ -362,8 +354,3 @@ def _days_since_demand(rows: Rows, lag: int) -> Floats:
 
 def _any(rows: Rows) -> Flags:
     return np.ones(len(rows), dtype=np.bool_)
-
-
-def older_contact(rows: Rows) -> Floats:
-    """Days since the latest of these contacts."""
-    return rows.groups.least(rows.at - rows["recent"], _any(rows)) / DAY_US

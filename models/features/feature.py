@@ -6,6 +6,7 @@ Two layers, both plain Polars expressions. *Facts* (`facts.py`) count and sum an
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import polars as pl
@@ -84,6 +85,11 @@ class FeatureSet(Sequence[Feature]):
     def names(self) -> tuple[str, ...]:
         """Feature names in order."""
         return tuple(self._by_name)
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The columns that the features' values are computed from."""
+        return frozenset(name for feature in self._features for name in feature.value.meta.root_names())
 
     @property
     def numeric(self) -> tuple[str, ...]:
