@@ -110,6 +110,8 @@ def _frame(name: str, items: Sequence[Item]) -> pl.DataFrame:
     """The good rows of one table, of all items; the faults of the others go to their items."""
     table = TABLES[name]
     places = _places(name, items)
+    if not places:
+        return table.empty()
     if len(places) > MOST_ROWS:
         raise Problem(413, "too_many_rows", f"The histories hold more than {MOST_ROWS:,} {name}; send them in parts.")
     rows = [_row(name, place) for place in places]
@@ -173,11 +175,18 @@ def _score_at(
         currency=service.settings.currency, account_ids=ids,
     )  # fmt: skip
     found = lines(served, scored, wanted)
-    standing = dict(standings(known.of(ids), [moment], served.model.label).select("account_id", "standing").iter_rows())
     for item in group:
         if str(item.index) in found:
             score, item.explanation = found[str(item.index)]
             item.score = score | {"account_id": item.body["account"].get("account_id")}
-        else:
-            why = standing[str(item.index)]
-            item.refuse("/account", CODES[why], f"The account has no score: it {REASONS[why]}.")
+    others = [item for item in group if item.score is None]
+    if others:
+        _say_why(known.of([str(item.index) for item in others]), moment, served, others)
+
+
+def _say_why(known: History, moment: datetime, served: Served, items: Sequence[Item]) -> None:
+    """Refuse items whose account gets no score, each with its reason."""
+    standing = dict(standings(known, [moment], served.model.label).select("account_id", "standing").iter_rows())
+    for item in items:
+        why = standing[str(item.index)]
+        item.refuse("/account", CODES[why], f"The account has no score: it {REASONS[why]}.")

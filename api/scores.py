@@ -167,18 +167,24 @@ def _score_stored(service: Service, served: Served, items: Sequence[Item], wante
     good = [item for item in items if _check_id(item)]
     if not good:
         return
-    settings = service.settings
+    settings, now = service.settings, service.clock()
     ids = sorted({item.body["account_id"] for item in good})
-    asked = service.store.score_now(
-        served.model, ids, service.clock(), margin=settings.margin, currency=settings.currency
-    )
+    asked = service.store.score_now(served.model, ids, now, margin=settings.margin, currency=settings.currency)
     lines = histories.lines(served, asked.scored, wanted)
+    others = [item for item in good if item.body["account_id"] not in lines]
     for item in good:
+        if item.body["account_id"] in lines:
+            item.score, item.explanation = lines[item.body["account_id"]]
+    if others:
+        _say_why(asked.standings(now, served.model), others)
+
+
+def _say_why(standings: dict[str, str], items: Sequence[Item]) -> None:
+    """Refuse items whose account gets no score, each with its reason."""
+    for item in items:
         account_id = item.body["account_id"]
-        if account_id in lines:
-            item.score, item.explanation = lines[account_id]
-        elif account_id in asked.standings:
-            why = NotScoredBecause(account_id, asked.standings[account_id])
+        if account_id in standings:
+            why = NotScoredBecause(account_id, standings[account_id])
             item.refuse("/account_id", CODES[why.standing], str(why))
         else:
             item.refuse("/account_id", "unknown_account", f"There is no account {account_id!r}.")

@@ -102,7 +102,7 @@ class ScalarCard:
 
 
 def _lay_out(term: Term | PairTerm, table: Sequence[float]) -> tuple[list[float], list[float]]:
-    """A table's levels and slopes; of a line: before the first knot, from each to the next, beyond the last, missing."""
+    """A table's levels and slopes; of a line: before the first knot, from each on, beyond the last, missing."""
     if not (isinstance(term, Term) and term.kind == "line"):
         return list(table), [0.0] * len(table)
     values, missing, knots = table[:-1], table[-1], term.knots

@@ -60,12 +60,17 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Asked:
-    """Some accounts scored: the scores of those who are customers, the standing of all who are described, and the
-    bands that those with an earlier score had."""
+    """Some accounts scored: the scores of those who are customers, what was known of them all, and the bands that those
+    with an earlier score had."""
 
     scored: Scored
-    standings: dict[str, str]
+    known: History
     bands: dict[str, str]
+
+    def standings(self, as_of: datetime, model: ChurnModel) -> dict[str, str]:
+        """Account id -> standing of all who are described (`models.standing`), to say why somebody has no score."""
+        found = standings(self.known, [as_of], model.label)
+        return dict(found.select("account_id", "standing").iter_rows())
 
 
 def score_store(
@@ -148,10 +153,9 @@ def score_accounts(
         held = history.read_history(conn, wanted, observed_from=context.observed_from)
         mine = sa.select(latest_scores).where(latest_scores.c.account_id.in_(wanted))
         bands = _bands(bulk.select(conn, mine), as_of)
-    standing = dict(standings(held, [as_of], model.label).select("account_id", "standing").iter_rows())
     options = {"margin": margin, "currency": currency, "previous_bands": bands}
     scored = score_history(model, held, as_of, fresh=context.fresh, **options)  # type: ignore[arg-type]
-    return Asked(scored, standing, bands)
+    return Asked(scored, held, bands)
 
 
 def _rescore(
@@ -167,7 +171,8 @@ def _rescore(
     scored = asked.scored
     if scored.scores.height:
         scores.save_scores(engine, to_store(model, scored), kept(scored), computed_at)
-    lost = sorted(asked.standings.keys() & asked.bands.keys() - set(scored.scores["account_id"]))
+    described = set(asked.known.accounts["account_id"])
+    lost = sorted(described & asked.bands.keys() - set(scored.scores["account_id"]))
     if lost:
         _forget(engine, latest_scores.c.account_id.in_(lost) & (latest_scores.c.as_of <= as_of))
     return scored.scores.height
