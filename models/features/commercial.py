@@ -51,7 +51,7 @@ COMMERCIAL: list[Feature] = [
         silent=-1,
         value=pl.col("tenure_days").log1p(),
         basis=Basis("line", (3.0, 5.5, 7.5)),
-        sentence="a customer for {tenure_days:.0f} days",
+        sentence="a customer for {tenure_days:# day}",
         usual="usual is {:days}",
     ),
     Feature(
@@ -65,7 +65,7 @@ COMMERCIAL: list[Feature] = [
         silent=1,
         value=flag(pl.col("tenure_days") < _EARLY_DAYS),
         basis=Basis("line", (0.0, 1.0)),
-        sentence="a customer for {tenure_days:.0f} days",
+        sentence="a customer for {tenure_days:# day}",
         usual="usual is to be past the first half year",
     ),
     Feature(

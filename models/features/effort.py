@@ -59,7 +59,7 @@ EFFORT: list[Feature] = [
         silent=1,
         value=shrunk("effort_90d", "issues_90d", "effort", 3.0),
         basis=Basis("line", (1.0, 2.0, 4.0)),
-        sentence="{effort_90d:n} steps for {issues_90d:n} issues in 90 days",
+        sentence="{effort_90d:# step} for {issues_90d:# issue} in 90 days",
         usual="usual is {:.1f} steps an issue",
     ),
     Feature(
@@ -73,7 +73,7 @@ EFFORT: list[Feature] = [
         silent=1,
         value=pl.col("hardest_issue_90d").fill_null(0.0),
         basis=Basis("line", (0.0, 2.0, 6.0)),
-        sentence="the hardest issue in 90 days took {effort_peak_90d:.0f} steps",
+        sentence="the hardest issue in 90 days took {effort_peak_90d:# step}",
         usual="usual is {:.1f}",
     ),
     Feature(
@@ -131,7 +131,7 @@ EFFORT: list[Feature] = [
         silent=1,
         value=shrunk("transfers_90d", "contacts_90d", "transfers_per_contact"),
         basis=Basis("line", (0.0, 0.5, 1.5)),
-        sentence="handed over {transfers_90d:n} times in {contacts_90d:n} contacts in 90 days",
+        sentence="{transfers_90d:# handover} in {contacts_90d:# contact} in 90 days",
         usual="usual is {:.2f} a contact",
     ),
     Feature(
@@ -145,7 +145,7 @@ EFFORT: list[Feature] = [
         silent=1,
         value=shrunk("switches_90d", "issues_90d", "switches_per_issue"),
         basis=Basis("line", (0.0, 0.5)),
-        sentence="changed channel {switches_90d:n} times in {issues_90d:n} issues in 90 days",
+        sentence="{switches_90d:# change} of channel in {issues_90d:# issue} in 90 days",
         usual="usual is {:.2f} an issue",
     ),
     Feature(

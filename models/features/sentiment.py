@@ -29,7 +29,7 @@ SENTIMENT: list[Feature] = [
         silent=-1,
         value=1 + 4 * level("csat", "csat"),
         basis=Basis("line", (2.5, 4.0, 5.0)),
-        sentence="satisfaction {csat_level:.1f} of 5 over {csat_365d:n} answers",
+        sentence="satisfaction {csat_level:.1f} of 5 over {csat_365d:# answer}",
         usual="usual is {:.1f}",
     ),
     Feature(
@@ -75,7 +75,7 @@ SENTIMENT: list[Feature] = [
         silent=1,
         value=pl.col("scores_sd_365d"),
         basis=Basis("line", (0.0, 0.4)),
-        sentence="{scores_365d:n} answers in a year differ by {sentiment_volatility:.0%} of the scale",
+        sentence="{scores_365d:# answer} in a year differ by {sentiment_volatility:.0%} of the scale",
         usual="usual is {:.0%}",
     ),
     Feature(

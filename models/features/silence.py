@@ -19,7 +19,7 @@ SILENCE: list[Feature] = [
         silent=-1,
         value=drop("contacts_28d", "expected_28d"),
         basis=Basis("line", (-2.0, -1.0, 0.0, 1.0, 2.0)),
-        sentence="{contacts_28d:n} contacts in 28 days where its own habit expects {expected_28d:.1f}",
+        sentence="{contacts_28d:# contact} in 28 days where its own habit expects {expected_28d:.1f}",
         usual="usual is as many as expected",
         note="Two-sided for leaving at all: more contacts than usual can be trouble, fewer can be withdrawal.",
     ),
@@ -34,7 +34,7 @@ SILENCE: list[Feature] = [
         silent=-1,
         value=drop("contacts_90d", "expected_90d"),
         basis=Basis("line", (-2.0, -1.0, 0.0, 1.0, 2.0)),
-        sentence="{contacts_90d:n} contacts in 90 days where its own habit expects {expected_90d:.1f}",
+        sentence="{contacts_90d:# contact} in 90 days where its own habit expects {expected_90d:.1f}",
         usual="usual is as many as expected",
     ),
     Feature(
@@ -48,7 +48,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=pl.col("expected_in_silence"),
         basis=Basis("line", (0.0, 1.0, 3.0, 8.0)),
-        sentence="silent for {silence_days:.0f} days, in which {silence_surprise:.1f} contacts were to be expected",
+        sentence="silent for {silence_days:# day}, in which {silence_surprise:.1f} contacts were to be expected",
         usual="usual is {:.1f}",
     ),
     Feature(
@@ -62,7 +62,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=pl.col("silence_days") / pl.col("rhythm_days"),
         basis=Basis("line", (0.0, 1.0, 4.0, 12.0)),
-        sentence="{silence_days:.0f} days since the last contact, {gap_ratio:.1f} times the usual gap",
+        sentence="{silence_days:# day} since the last contact, {gap_ratio:.1f} times the usual gap",
         usual="usual is {:.1f} times",
     ),
     Feature(
@@ -76,7 +76,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=flag(((pl.col("contacts_30d") == 0) & (pl.col("expected_30d") >= 2)).fill_null(value=False)),
         basis=Basis("line", (0.0, 1.0)),
-        sentence="{contacts_30d:n} contacts in 30 days where {expected_30d:.1f} were to be expected",
+        sentence="{contacts_30d:# contact} in 30 days where {expected_30d:.1f} were to be expected",
         usual="usual is to hear from them",
     ),
     Feature(
@@ -104,7 +104,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=pl.when(pl.col("invitations_365d") > 0).then(count("unanswered_in_a_row")),
         basis=Basis("line", (0.0, 2.0, 4.0, 10.0)),
-        sentence="the last {unanswered_in_a_row:n} survey invitations were left unanswered",
+        sentence="{unanswered_in_a_row:# survey invitation} in a row left unanswered",
         usual="usual is {:.1f}",
     ),
     Feature(
@@ -136,7 +136,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=count("abandoned_90d"),
         basis=Basis("line", (0.0, 1.0, 3.0)),
-        sentence="{abandoned_90d:n} contacts in 90 days were abandoned and not taken up again",
+        sentence="{abandoned_90d:# contact} in 90 days abandoned and not taken up again",
         usual="usual is {:.1f}",
     ),
     Feature(
@@ -150,7 +150,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=count("quiet_failures_90d"),
         basis=Basis("line", (0.0, 1.0, 3.0)),
-        sentence="{quiet_failures_90d:n} unsolved problems in 90 days were never chased",
+        sentence="{quiet_failures_90d:# unsolved problem} in 90 days never chased",
         usual="usual is {:.1f}",
     ),
     Feature(
@@ -164,7 +164,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=count("quiet_failures_365d"),
         basis=Basis("line", (0.0, 2.0, 8.0)),
-        sentence="{quiet_failures_365d:n} unsolved problems in a year were never chased",
+        sentence="{quiet_failures_365d:# unsolved problem} in a year never chased",
         usual="usual is {:.1f}",
     ),
     Feature(
@@ -178,7 +178,7 @@ SILENCE: list[Feature] = [
         silent=-1,
         value=drop("self_service_28d", "expected_self_service_28d"),
         basis=Basis("line", (-2.0, 0.0, 2.0)),
-        sentence="{self_service_28d:n} self-service sessions in 28 days, {self_service_365d:n} in a year",
+        sentence="{self_service_28d:# self-service session} in 28 days, {self_service_365d:n} in a year",
         usual="usual is no change",
     ),
     Feature(

@@ -72,13 +72,13 @@ def _changed(
     ]
 
 
-#: Values without a time of their own, and others they may have had.
+#: Values without a time of their own, and others they may have had (none that would move the time they hang on).
 _HIDDEN = {
     "end_reason": ("voluntary", "involuntary"),
     "score": (0.0, 1.0),
     "reopens": (0, 1, 7),
     "transfers": (0, 2, 9),
-    "abandoned": (True, False),
+    "outcome": ("resolved", "unresolved", "auto_closed", "abandoned"),
 }
 
 
