@@ -15,7 +15,7 @@ moments in one pass.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 import polars as pl
@@ -23,7 +23,7 @@ import polars as pl
 from models.accounts import ACCOUNTS, CONTRACTS, MEASURES, OUTREACH
 from models.clock import INSTANT
 from models.columns import Table
-from models.errors import ContractError
+from models.errors import ContractError, NaiveTime
 from models.interactions import INTERACTIONS
 from models.surveys import SURVEYS
 
@@ -154,7 +154,7 @@ def _steps(table: Table, frame: pl.DataFrame, delay: timedelta) -> Steps:
 
 _EVENT_TIMES: dict[str, tuple[str, ...]] = {
     "accounts": ("started_at", "onboarded_at", "notice_at", "ended_at"),
-    "interactions": ("opened_at", "first_response_at", "resolved_at", "recorded_at"),
+    "interactions": ("opened_at", "first_response_at", "resolved_at", "reopened_at", "escalated_at", "recorded_at"),
     "surveys": ("sent_at", "responded_at", "recorded_at"),
     "contracts": ("recorded_at",),
     "outreach": ("at", "engaged_at", "recorded_at"),
@@ -227,16 +227,46 @@ def values_known(table: str, at: pl.Expr, delay: timedelta) -> dict[str, pl.Expr
 def conform(table: Table, frame: pl.DataFrame | None, delay: timedelta) -> pl.DataFrame:
     """The frame in contract schema: columns in order, types cast, defaults of the contract filled, keys unique."""
     if frame is None:
-        return table.empty()
+        return _empty(table.name)
     _refuse_missing(table, frame)
-    typed = frame.select(
-        pl.col(name).cast(dtype) if name in frame.columns else pl.lit(None, dtype).alias(name)
-        for name, dtype in table.schema.items()
-    )
+    if frame.is_empty():
+        return _empty(table.name)
+    typed = _typed(table, frame)
     _refuse_empty(table, typed)
     known = pl.coalesce("recorded_at", happened_at(table) + delay)
     typed = typed.with_columns(known.alias("recorded_at"), **_defaults(table.name))
     return _unique(table, typed)
+
+
+@cache
+def _empty(table: str) -> pl.DataFrame:
+    return TABLES[table].empty()
+
+
+def _typed(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns of the contract in its order and types; those that are absent are unknown."""
+    _refuse_naive(table, frame)
+    schema = table.schema
+    if list(frame.schema.items()) == list(schema.items()):
+        return frame
+    try:
+        return frame.select(
+            pl.col(name).cast(dtype) if name in frame.columns else pl.lit(None, dtype).alias(name)
+            for name, dtype in schema.items()
+        )
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise ContractError(f"Table {table.name} does not fit the data contract: {reason}.") from None
+
+
+def _refuse_naive(table: Table, frame: pl.DataFrame) -> None:
+    naive = [
+        name
+        for name, dtype in frame.schema.items()
+        if isinstance(dtype, pl.Datetime) and dtype.time_zone is None and name in table.schema
+    ]
+    if naive:
+        raise NaiveTime(f"The times in {table.name}.{naive[0]} have no offset; say which zone they are in.")
 
 
 def _refuse_missing(table: Table, frame: pl.DataFrame) -> None:
@@ -246,12 +276,12 @@ def _refuse_missing(table: Table, frame: pl.DataFrame) -> None:
 
 
 def _refuse_empty(table: Table, frame: pl.DataFrame) -> None:
-    required = [column.name for column in table.columns if column.required]
-    empty = frame.select(pl.col(required).null_count()).row(0) if frame.height else (0,)
-    if any(empty):
-        name = next(name for name, count in zip(required, empty, strict=True) if count)
-        raise ContractError(f"Table {table.name} has {max(empty)} rows without {name!r}, which every row needs.")
-    if table is SURVEYS and frame.filter(happened_at(table).is_null()).height:
+    for name in (column.name for column in table.columns if column.required):
+        if empty := frame[name].null_count():
+            raise ContractError(
+                f"Table {table.name}: {empty} of {frame.height} rows lack {name!r}; every row needs it."
+            )
+    if table is SURVEYS and frame["sent_at"].has_nulls() and frame.filter(happened_at(table).is_null()).height:
         raise ContractError("Table surveys has rows with neither 'sent_at' nor 'responded_at'.")
 
 
@@ -276,7 +306,7 @@ def _defaults(table: str) -> dict[str, pl.Expr]:
 def _unique(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     """One row per key: the newest version, with the earliest arrival; ties broken by content, not by row order."""
     keys = list(table.key)
-    repeated = frame.select(pl.struct(keys).is_duplicated()).to_series()
+    repeated = frame.select(keys).is_duplicated()
     if not repeated.any():
         return frame
     newest = ["updated_at"] if "updated_at" in frame.columns else []

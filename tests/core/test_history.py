@@ -237,7 +237,12 @@ def test_what_unknown_means_by_default():
     [
         ({"acounts": pl.DataFrame()}, "No table of the contract is called 'acounts'"),
         ({"accounts": pl.DataFrame({"name": ["Ann"]})}, "lacks the required column 'account_id'"),
-        ({"accounts": pl.DataFrame({"account_id": ["a", None]})}, "has 1 rows without 'account_id'"),
+        ({"accounts": pl.DataFrame({"account_id": ["a", None]})}, "1 of 2 rows lack 'account_id'"),
+        ({"accounts": pl.DataFrame({"account_id": ["a"], "mrr": ["much"]})}, "accounts does not fit the data contract"),
+        (
+            {"accounts": pl.DataFrame({"account_id": ["a"], "started_at": [datetime(2026, 1, 1)]})},
+            "times in accounts.started_at have no offset",
+        ),
         (
             {"surveys": pl.DataFrame({"survey_id": ["s"], "account_id": ["a"], "instrument": ["csat"]})},
             "neither 'sent_at' nor 'responded_at'",
