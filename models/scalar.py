@@ -63,11 +63,10 @@ class ScalarCard:
                 more_levels, more_slopes = _lay_out(term, table)
                 levels.extend(more_levels)
                 slopes.extend(more_slopes)
-        self._starts = np.array(starts, dtype=np.intp)
-        self._axes = [number for number, _, _ in self._terms]
+        self._starts = [(number, start) for (number, _, _), start in zip(self._terms, starts, strict=True)]
         self._bases = np.array(card.base_replicates)
-        self._refit_levels = np.array([levels for levels, _ in refits]).T
-        self._refit_slopes = np.array([slopes for _, slopes in refits]).T
+        self._refit_levels = np.ascontiguousarray(np.array([levels for levels, _ in refits]).T)
+        self._refit_slopes = np.ascontiguousarray(np.array([slopes for _, slopes in refits]).T)
 
     def contributions(self, places: Places) -> list[float]:
         """Log-odds per term, in the order of `Scorecard.names`."""
@@ -88,12 +87,12 @@ class ScalarCard:
         """Standard error of the log-odds; None without replicates."""
         if not self.card.base_replicates:
             return None
-        mine = np.array([places[number] for number in self._axes])
-        at = self._starts + mine[:, 0].astype(np.intp)
+        at = np.array([start + places[number][0] for number, start in self._starts])
+        along = np.array([places[number][1] for number, _ in self._starts])
         parts = np.empty((1 + 2 * len(at), len(self._bases)))
         parts[0] = self._bases
-        parts[1::2] = self._refit_levels[at]
-        np.multiply(self._refit_slopes[at], mine[:, 1:], out=parts[2::2])
+        self._refit_levels.take(at, axis=0, out=parts[1::2])
+        np.multiply(self._refit_slopes.take(at, axis=0), along[:, None], out=parts[2::2])
         np.add.accumulate(parts, axis=0, out=parts)
         refits = parts[-1]
         # As `std` does it, without its looking around.
