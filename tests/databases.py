@@ -51,9 +51,11 @@ def drop_database(server: str, url: str) -> None:
 
 def _maintain(server: str, statement: str) -> None:
     engine = connect(server)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        conn.execute(sa.text(statement))
-    engine.dispose()
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            conn.execute(sa.text(statement))
+    finally:
+        engine.dispose()
 
 
 class Databases:
@@ -70,8 +72,10 @@ class Databases:
         """A fresh migrated database of this kind, `sqlite` or `postgresql`."""
         with self.address(kind) as url:
             engine = connect(url)
-            yield engine
-            engine.dispose()
+            try:
+                yield engine
+            finally:
+                engine.dispose()
 
     @contextmanager
     def address(self, kind: str) -> Iterator[str]:
@@ -80,8 +84,10 @@ class Databases:
             yield self._sqlite()
             return
         url = create_database(self.server(), self._postgresql_template())
-        yield url
-        drop_database(self.server(), url)
+        try:
+            yield url
+        finally:
+            drop_database(self.server(), url)
 
     def _sqlite(self) -> str:
         if not self._file.exists():

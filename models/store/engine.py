@@ -26,6 +26,8 @@ CACHE_KIBIBYTES = 64 * 1024
 #: once; after a scoring run, which reads for minutes and keeps the log from being recycled, it shrinks to this.
 LOG_BYTES = 64 * 1024 * 1024
 PAGE_BYTES = 4096
+#: What a connection asks for unless the address says otherwise. Seconds.
+POSTGRESQL = {"application_name": "ebbtide", "connect_timeout": 10}
 
 
 def connect(url: str) -> Engine:
@@ -63,7 +65,11 @@ def _sqlite(url: URL) -> Engine:
 
 def _postgresql(url: URL) -> Engine:
     try:
-        engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        engine = sa.create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            connect_args={name: value for name, value in POSTGRESQL.items() if name not in url.query},
+        )
     except ModuleNotFoundError as error:
         raise StoreError("PostgreSQL needs its driver: pip install 'ebbtide[postgres]'.") from error
     event.listen(engine, "handle_error", _in_words)
@@ -126,6 +132,7 @@ def writing(target: Engine | Connection) -> Iterator[Connection]:
             return
         target.execution_options(sqlite_begin="IMMEDIATE")
         with target.begin():
+            target.execution_options(sqlite_begin="DEFERRED")  # for the transactions after this one
             yield target
         return
     with target.connect() as conn, writing(conn) as began:

@@ -152,18 +152,24 @@ def within(account_id: sa.Column[Any], low: str | None, high: str | None) -> lis
 
 
 def _first_known(conn: Connection, name: str, as_of: datetime) -> datetime | None:
-    """The earliest happened-at among rows known by as_of: the index is walked from its start to the first hit."""
-    stored = CONTRACT[name]
-    found = []
-    earlier: list[sa.ColumnElement[bool]] = []
-    for happened in TABLES[name].happened:
-        column = stored.c[happened]
-        query = (
-            sa.select(column).where(*earlier, column < as_of, stored.c.recorded_at <= as_of).order_by(column).limit(1)
-        )
-        found.append(conn.scalar(query))
-        earlier.append(column.is_(None))
+    found = [conn.scalar(query) for query in _first_known_queries(name, as_of)]
     return min((moment for moment in found if moment is not None), default=None)
+
+
+def _first_known_queries(name: str, as_of: datetime) -> list[sa.Select[Any]]:
+    """The earliest happened-at among rows known by as_of, per column that may say it.
+
+    Each walks an index in order of that column up to the first hit.
+    """
+    stored = CONTRACT[name].c
+    queries = []
+    columns = [stored[happened] for happened in TABLES[name].happened]
+    for i, column in enumerate(columns):
+        absent = (other.is_(None) for other in columns[:i])
+        known = sa.select(column).where(*absent, column < as_of, stored.recorded_at <= as_of)
+        # PostgreSQL does not see that an absent column leaves the order alone unless it is part of it.
+        queries.append(known.order_by(*columns[: i + 1]).limit(1))
+    return queries
 
 
 def _latest(conn: Connection, name: str, column: str) -> datetime | None:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from models.store.engine import writing
+from models.store.engine import unusable, writing
 from models.store.errors import RunInProgress
 from models.store.tables import score_runs
 
@@ -46,11 +46,15 @@ def _advisory_lock(engine: Engine, work: str) -> Iterator[None]:
 @contextmanager
 def _file_lock(engine: Engine, work: str) -> Iterator[None]:
     path = f"{engine.url.database}-{work}.lock"
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)) as file:
+    try:
+        file = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
+    except sqlite3.OperationalError as error:
+        raise unusable(error) from error
+    with closing(file):
         try:
             file.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
-            raise _refusal(work) from error
+            raise (_refusal(work) if error.sqlite_errorcode == sqlite3.SQLITE_BUSY else unusable(error)) from error
         yield
 
 

@@ -26,15 +26,19 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         return
     server = request.getfixturevalue("postgresql")
     url = create_database(server)
-    yield url
-    drop_database(server, url)
+    try:
+        yield url
+    finally:
+        drop_database(server, url)
 
 
 @pytest.fixture
 def engine(empty: str) -> Iterator[Engine]:
     engine = connect(empty)
-    yield engine
-    engine.dispose()
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def test_an_empty_database_becomes_what_the_metadata_declares(engine: Engine) -> None:

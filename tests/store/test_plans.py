@@ -122,10 +122,6 @@ def test_the_latest_score_is_two_look_ups_by_primary_key(filled: Connection) -> 
 
 @pytest.mark.parametrize("table", ["interactions", "surveys"])
 def test_one_account_is_found_by_its_id(filled: Connection, table: str) -> None:
-    account_id = CONTRACT[table].c.account_id
-    query = sa.select(CONTRACT[table].c.recorded_at).where(account_id == "a00007")
-    found = plan(filled, query)
-    assert f"ix_{table}_account_id" in found, found
     several = history._about(filled.dialect.name, table)
     wanted = history._wanted(filled, ["a00007", "a00008"])
     explain = "EXPLAIN QUERY PLAN" if filled.dialect.name == "sqlite" else "EXPLAIN"
@@ -137,12 +133,11 @@ def test_one_account_is_found_by_its_id(filled: Connection, table: str) -> None:
     assert f"ix_{table}_account_id" in found, found
 
 
-@pytest.mark.parametrize(("table", "happened"), [("interactions", "opened_at"), ("surveys", "sent_at")])
-def test_the_earliest_known_row_is_the_first_hit_of_an_index(filled: Connection, table: str, happened: str) -> None:
-    column = CONTRACT[table].c[happened]
-    known = sa.select(column).where(column < T + 9 * HOUR, CONTRACT[table].c.recorded_at <= T + 9 * HOUR)
-    found = plan(filled, known.order_by(column).limit(1))
-    assert uses(f"ix_{table}_", found), found
+@pytest.mark.parametrize("table", ["interactions", "surveys"])
+def test_the_earliest_known_row_is_the_first_hit_of_an_index(filled: Connection, table: str) -> None:
+    for query in history._first_known_queries(table, T + 9 * HOUR):
+        found = plan(filled, query)
+        assert uses(f"ix_{table}_", found), found
 
 
 @pytest.mark.parametrize("table", ["interactions", "surveys"])
