@@ -153,7 +153,6 @@ def _steps(table: Table, frame: pl.DataFrame, delay: timedelta) -> Steps:
 
 
 _EVENT_TIMES: dict[str, tuple[str, ...]] = {
-    "accounts": ("started_at", "onboarded_at", "notice_at", "ended_at"),
     "interactions": ("opened_at", "first_response_at", "resolved_at", "reopened_at", "escalated_at", "recorded_at"),
     "surveys": ("sent_at", "responded_at", "recorded_at"),
     "contracts": ("recorded_at",),

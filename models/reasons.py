@@ -10,6 +10,7 @@ accounts: a `Teller` does both once per model, and one account's fifty reasons t
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from string import Formatter
@@ -29,6 +30,7 @@ LEAST_POINTS = 0.05
 Row = Mapping[str, Any]
 _Say = Callable[[Row], str]
 _LEAST = LEAST_POINTS / POINTS_PER_LOG_ODD
+_OF_NOTHING = re.compile(r"\b0 of (the )?0\b|\bin 0 |\bfor 0 issues")
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,11 @@ class Teller:
         for i in _chosen(contributions, top, harmful_only=harmful_only):
             amount = contributions[i]
             points = -POINTS_PER_LOG_ODD * amount + 0.0
+            said = round(points, 1) + 0.0  # a rounded nothing has no sign
             common, compared = usual[i]
             name = self.subjects[i].value
             value = None if name is None else row.get(name)
-            found.append(
-                Told(i, points, amount, value, common, f"{self._says[i](row)}{compared}: {points:+.1f} points")
-            )
+            found.append(Told(i, points, amount, value, common, f"{self._says[i](row)}{compared}: {said:+.1f} points"))
         return found
 
     def reason(self, told: Told) -> Reason:
@@ -185,7 +186,8 @@ def _sentence(feature: Feature) -> _Say:
         except (KeyError, TypeError):
             # A caller who sends features alone has no facts to quote: the feature's own number then speaks.
             return f"{label}: {value if isinstance(value, str) else f'{value:.3g}'}"
-        return words
+        # A share of nothing says nothing about the account: it is taken to be as usual.
+        return f"{label}: nothing to go by" if _OF_NOTHING.search(words) else words
 
     return say
 

@@ -13,7 +13,7 @@ import polars as pl
 from models import health
 from models.clock import INSTANT
 from models.features import COMPONENTS, compute
-from models.history import History
+from models.history import TABLES, History, rows_known
 from models.model import COMPONENT_OF, ChurnModel, columns
 from models.standing import SCORED, standings
 
@@ -41,6 +41,11 @@ def is_fresh(last_known: datetime | None, as_of: datetime) -> bool:
     return last_known is not None and as_of - last_known <= timedelta(days=FRESH_DAYS)
 
 
+def is_quiet(days_since_voice: pl.Series, look_back_days: int) -> pl.Series:
+    """Whether no dissatisfaction was voiced in the look-back; the days are counted up to 365."""
+    return (days_since_voice > look_back_days) | (days_since_voice >= 365)
+
+
 def last_known(history: History, as_of: datetime) -> datetime | None:
     """When the last contact known by `as_of` became known; None if there is none."""
     moment: datetime | None = history.interactions.filter(pl.col("recorded_at") <= as_of)["recorded_at"].max()  # type: ignore[assignment]
@@ -66,7 +71,7 @@ def score_history(
     """
     accounts = _to_score(history, as_of, model, account_ids)
     moments = [as_of - timedelta(days=days) for days in TREND_DAYS]
-    earlier = [_existing(accounts, moment) for moment in moments]
+    earlier = [_existing(accounts, moment, history.delay) for moment in moments]
     pairs = pl.concat([accounts.select("account_id", pl.lit(as_of, INSTANT).alias("as_of")), *earlier])
     features = compute(history, pairs, model.baselines)
     now = features[: accounts.height]
@@ -105,17 +110,15 @@ def score_features(
     return frame.with_columns(bands, pl.lit(model.model_id).alias("model_id"))
 
 
-def _to_score(
-    history: History, as_of: datetime, model: ChurnModel, account_ids: Sequence[str] | None
-) -> pl.DataFrame:
+def _to_score(history: History, as_of: datetime, model: ChurnModel, account_ids: Sequence[str] | None) -> pl.DataFrame:
     held = history if account_ids is None else history.of(list(account_ids))
     standing = standings(held, [as_of], model.label).filter(pl.col("standing").is_in(SCORED))
     return history.accounts.join(standing.select("account_id"), on="account_id", how="semi").sort("account_id")
 
 
-def _existing(accounts: pl.DataFrame, moment: datetime) -> pl.DataFrame:
-    """The accounts that were customers already at an earlier moment."""
-    there = accounts.filter((pl.col("started_at") < moment).fill_null(value=True))
+def _existing(accounts: pl.DataFrame, moment: datetime, delay: timedelta) -> pl.DataFrame:
+    """The accounts that were customers, and known, already at an earlier moment."""
+    there = accounts.filter(rows_known(TABLES["accounts"], pl.lit(moment, INSTANT), delay))
     return there.select("account_id", pl.lit(moment, INSTANT).alias("as_of"))
 
 
@@ -123,15 +126,11 @@ def _previous(accounts: pl.DataFrame, bands: Mapping[str, str] | None) -> list[s
     return None if bands is None else [bands.get(account_id) for account_id in accounts["account_id"]]
 
 
-def _by_moment(
-    features: pl.DataFrame, accounts: pl.DataFrame, moments: Sequence[datetime]
-) -> dict[int, pl.DataFrame]:
+def _by_moment(features: pl.DataFrame, accounts: pl.DataFrame, moments: Sequence[datetime]) -> dict[int, pl.DataFrame]:
     """Days before -> features aligned with the accounts; all null where the account did not exist yet."""
     rows = accounts.select("account_id")
     return {
-        days: rows.join(
-            features.filter(pl.col("as_of") == moment), on="account_id", how="left", maintain_order="left"
-        )
+        days: rows.join(features.filter(pl.col("as_of") == moment), on="account_id", how="left", maintain_order="left")
         for days, moment in zip(TREND_DAYS, moments, strict=True)
     }
 
@@ -185,7 +184,7 @@ def _finish(
         pl.all(),
         pl.Series("mrr", mrr).fill_nan(None),
         pl.Series("expected_revenue_loss", loss).fill_nan(None),
-        (now["days_since_voice"] > model.label.look_back_days).alias("quiet"),
+        is_quiet(now["days_since_voice"], model.label.look_back_days).alias("quiet"),
         pl.Series("confidence", list(grades), dtype=pl.String),
         pl.Series("confidence_reason", why, dtype=pl.String),
         pl.lit(model.status).alias("model_status"),

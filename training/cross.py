@@ -73,7 +73,7 @@ def out_of_fold(
     place[material.rows] = np.arange(len(material.rows))
     cut = [Cut(fold, _labelled(place, fold.train), _labelled(place, fold.test)) for fold in folds]
     cut = [part for part in cut if len(part.test)]
-    chosen = choose_tau(material, cut, folds.groups, taus)
+    chosen = choose_tau(material, cut, folds, taus)
     parts = _together(lambda part: _predictions(material, contract, part, chosen.by_block[part.fold.block]), cut)
     where = np.concatenate([part.test for part in cut])
     order = np.argsort(where)
@@ -99,7 +99,9 @@ def _predictions(material: fitting.Material, contract: fitting.Material, part: C
     test = part.test
     prepared, terms = material.prepare(part.train), contract.prepare(part.train)
     recalibrated, fitted = fitting.path(prepared, (fitting.RECALIBRATED, tau))
-    alone = fitting.path(terms, (fitting.RECALIBRATED, fitting.CONTRACT_TAU))[-1]
+    # The rival may move as freely as the model does: not at all where only the expert's score is recalibrated.
+    rival = fitting.RECALIBRATED if tau is fitting.RECALIBRATED else fitting.CONTRACT_TAU
+    alone = fitting.path(terms, (fitting.RECALIBRATED, rival))[-1]
     rate = float(np.clip(prepared.y.mean(), 1e-6, 1 - 1e-6))
     return [
         prepared.predict(fitted, test),
@@ -109,17 +111,22 @@ def _predictions(material: fitting.Material, contract: fitting.Material, part: C
     ]
 
 
-def choose_tau(material: fitting.Material, cut: Sequence[Cut], groups: int, taus: Sequence[float | None]) -> Chosen:
+def choose_tau(material: fitting.Material, cut: Sequence[Cut], folds: Folds, taus: Sequence[float | None]) -> Chosen:
     """Compare taus by log loss on one account group per block; the default is kept where it ties with the best (by the
     standard error of their difference, rows of one account taken together)."""
-    compared = [part for part in cut if part.fold.group == part.fold.block % groups]
+    compared = [part for part in cut if part.fold.group == part.fold.block % folds.groups]
+    if not compared:
+        return Chosen({part.fold.block: _default(taus) for part in cut}, _default(taus), {})
     losses = _together(lambda part: _losses(material, part, taus), compared)
     scored = {
         part.fold.block: (material.accounts[part.test], found) for part, found in zip(compared, losses, strict=True)
     }
     by_block = {}
     for block in sorted({part.fold.block for part in cut}):
-        before = [found for b, found in scored.items() if b < block]
+        # A block may learn from those whose labels had been told when its own testing began.
+        begins = min(part.fold.test_from for part in cut if part.fold.block == block)
+        told = {part.fold.block for part in compared if part.fold.test_to + folds.purge <= begins}
+        before = [found for b, found in scored.items() if b in told]
         by_block[block] = _best(before, taus) if before else _default(taus)
     every = list(scored.values())
     means = np.concatenate(losses).mean(axis=0)

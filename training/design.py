@@ -155,13 +155,16 @@ class Design:
         part = slice(block.start, block.stop)
         name, kind = block.feature.name, block.feature.basis.kind
         places = block.places(expert)
+        missing = weight * expert.missing if expert else 0.0
         own = ((block.raw(places) - self.centres[part]) / self.scales[part]) @ beta[part]
         values = tuple((own + weight * _expert_values(expert, places, kind)).tolist())
         if kind == "category":
-            unseen = weight * expert.unseen if expert else 0.0
-            return Term(name, kind, categories=tuple(places), values=values, unseen=unseen)
+            # A text without a column is a row of zeros before centring.
+            rare = float((-self.centres[part] / self.scales[part]) @ beta[part])
+            unseen = rare + (weight * expert.unseen if expert else 0.0)
+            return Term(name, kind, categories=tuple(places), values=values, missing=missing, unseen=unseen)
         knots = tuple(places) if kind == "line" else tuple(places)[1:]
-        return Term(name, kind, knots=knots, values=values, missing=weight * expert.missing if expert else 0.0)
+        return Term(name, kind, knots=knots, values=values, missing=missing)
 
 
 def scaled(term: Term, weight: float) -> Term:

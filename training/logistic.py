@@ -1,6 +1,6 @@
 """A penalised logistic fit with a prior mean: the model small data deserves.
 
-    logit p = a + b * scorecard(x) + x' beta,    b ~ N(1, 1/4^2),    beta_j ~ N(0, tau_j^2)
+    logit p = a + b * scorecard(x) + x' beta,    a ~ N(0, 3^2),    b ~ N(1, 1/4^2),    beta_j ~ N(0, tau_j^2)
 
 With no rows at all it *is* the scorecard; with many it is a ridge regression. Solved by Newton's method on the
 log posterior, which is concave, so the answer is the only one.
@@ -17,6 +17,8 @@ from models.errors import EbbtideError
 Floats = npt.NDArray[np.float64]
 
 SLOPE_SD = 0.25
+#: Wide enough for any base rate; without it rows that hold no exit would push the intercept to minus infinity.
+INTERCEPT_SD = 3.0
 _STEPS = 50
 _TOLERANCE = 1e-9
 
@@ -47,7 +49,7 @@ def fit(
     `weights` (n,) how often a row counts. `tau` (d,) is each column's freedom; 0 leaves a column out."""
     free = tau > 0
     z = np.column_stack([np.ones(len(y)), score, x if free.all() else x[:, free]])
-    precision = np.concatenate([[0.0, 1 / slope_sd**2], 1 / tau[free] ** 2])
+    precision = np.concatenate([[1 / INTERCEPT_SD**2, 1 / slope_sd**2], 1 / tau[free] ** 2])
     mean = np.zeros(z.shape[1])
     mean[1] = 1.0
     first = mean if start is None else np.concatenate([[start.a, start.b], start.beta[free]])

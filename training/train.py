@@ -24,6 +24,7 @@ from models.history import History
 from models.labels import LabelParams, label, look_back_curve
 from models.model import ChurnModel, usual_values
 from models.scorecard import Scorecard, Target
+from models.scoring import is_quiet
 from models.standing import eligible
 from training import expert as experts
 from training import fit as fitting
@@ -72,6 +73,7 @@ class Rows:
     folds: Folds | None
     silent_events: int
     left_out: dict[str, int]
+    too_few: str = ""
 
 
 def train(history: History, cutoff: datetime, config: Config, progress: Progress = lambda _: None) -> Trained:
@@ -109,16 +111,17 @@ def _train(known: History, cutoff: datetime, config: Config, progress: Progress)
     matrix = _matrix(known, rows, baselines)
     fits = [_final(matrix, o.target, expert, o.chosen.final, config.seed) for o in predictions]
     model = _model(fits, matrix, baselines, config, phase, _status(phase))
-    report = _report(known, cutoff, rows, phase, evaluated, predictions) | {"leakage": checked}
+    look_back = config.label.look_back_days
+    report = _report(known, cutoff, rows, phase, evaluated, predictions, look_back) | {"leakage": checked}
     return Trained(model, report, {"fits": fits, "features": list(FEATURES.names)})
 
 
 def _rows(known: History, cutoff: datetime, config: Config) -> Rows:
     try:
         pairs = snapshots(known, cutoff, config.every_days, config.label)
-    except TooFewLabels:
+    except TooFewLabels as error:
         empty = pl.DataFrame(schema={"account_id": pl.String, "as_of": pl.Datetime("us", "UTC")})
-        return Rows(empty, label(known, empty, cutoff, config.label), None, 0, {})
+        return Rows(empty, label(known, empty, cutoff, config.label), None, 0, {}, str(error))
     labels = label(known, pairs, cutoff, config.label)
     usable = labels["y_churn"].is_not_null()
     left_out = {**excluded(known, cutoff, config.every_days, config.label)}
@@ -126,6 +129,7 @@ def _rows(known: History, cutoff: datetime, config: Config) -> Rows:
         left_out[outcome] = count
     pairs, labels = pairs.filter(usable), labels.filter(usable)
     silent = labels.filter(pl.col("y_silent") == 1)["account_id"].n_unique()
+    too_few = ""
     try:
         # The first block is tested by fits on a quarter of the moments: on less, folds say little about the model.
         least = max(3, pairs["as_of"].n_unique() // 4)
@@ -138,9 +142,11 @@ def _rows(known: History, cutoff: datetime, config: Config) -> Rows:
             least=least,
             seed=config.seed,
         )
-    except TooFewLabels:
-        folds = None
-    return Rows(pairs, labels, folds, silent, left_out)
+    except TooFewLabels as error:
+        folds, too_few = None, str(error)
+    if folds is not None and not len(folds):
+        folds, too_few = None, "All accounts belong to one family, so none can be tested on."
+    return Rows(pairs, labels, folds, silent, left_out, too_few)
 
 
 def _matrix(known: History, rows: Rows, baselines: Baselines) -> pl.DataFrame:
@@ -183,7 +189,7 @@ def _day_one(
     known: History, cutoff: datetime, config: Config, expert: experts.Expert, rows: Rows, progress: Progress
 ) -> Trained:
     """The expert's tables, centred on today's accounts, with the assumed base rates: no labels needed."""
-    progress(f"only {rows.silent_events} accounts are known to have left silently: the expert's scorecard serves")
+    progress("too little to fit on: the expert's scorecard serves")
     baselines = measure(known, cutoff)
     today = eligible(known, cutoff, config.label).select("account_id", "as_of")
     features = compute(known, today, baselines)
@@ -207,7 +213,7 @@ def _evaluated(matrix: pl.DataFrame, made: OutOfFold, config: Config) -> dict[st
         "segment",
         "decided_at",
         pl.col("mrr_now").cast(pl.Float64).alias("mrr"),
-        (pl.col("days_since_voice") > config.label.look_back_days).alias("quiet"),
+        is_quiet(tested["days_since_voice"], config.label.look_back_days).alias("quiet"),
     )
     rivals = {f"p_{name}": pl.Series(expit(getattr(made, name))) for name in RIVALS}
     rows = facts.with_columns(pl.Series("y", made.y), pl.Series("p", expit(made.fitted)), **rivals)
@@ -221,8 +227,11 @@ def _report(
     phase: str,
     evaluated: dict[str, Any] | None,
     predictions: list[OutOfFold],
+    look_back_days: int = 90,
 ) -> dict[str, Any]:
-    quality = None if evaluated is None else describe(evaluated["churn"], evaluated["silent"])
+    quality = None
+    if evaluated is not None:
+        quality = describe(evaluated["churn"], evaluated["silent"], look_back_days=look_back_days)
     described = known.accounts.filter(~pl.col("is_test"))
     return {
         "phase": phase,
@@ -257,8 +266,8 @@ def _report(
 
 
 def _unmeasured(rows: Rows, phase: str) -> list[str]:
-    needed = fitting.P1_EVENTS
-    return [
-        f"{experts.STATUS.capitalize()}: {rows.silent_events} accounts are known to have left silently; "
-        f"from {needed} on, {phase} ends and the probabilities are calibrated on your own exits."
-    ]
+    why = rows.too_few or (
+        f"{rows.silent_events} accounts are known to have left silently; from {fitting.P1_EVENTS} on, {phase} ends "
+        "and the probabilities are calibrated on your own exits."
+    )
+    return [f"{experts.STATUS.capitalize()}: {why}"]

@@ -142,6 +142,7 @@ def account_facts(accounts: Accounts, numbers: Ints, at: Ints, terms: Rows, obse
     return {
         "billing_row": np.where(written, accounts.frame.height + now.row, numbers),
         "mrr_now": np.where(now.known, now["mrr"], own["mrr"]),
+        "mrr_then": np.where(now.known, now["mrr"], np.nan),
         "seats_now": np.where(now.known, now["seats"], own["seats"]),
         "renewal_days": _renewal_days(now, own["renewal_at"], at, annual),
         "tenure_days": np.where(started == NEVER, np.nan, np.maximum(at - started, 0) / DAY_US),
@@ -160,7 +161,9 @@ def _renewal_days(now: InForce, own: Ints, at: Ints, annual: Flags) -> Floats:
     renewal = np.where(now.known, np.nan_to_num(now["renewal_at"], nan=NEVER), own)
     ahead = renewal - at
     written = np.where(ahead >= 0, ahead, np.where(annual, ahead % _YEAR_US, np.nan))
-    rolled = np.where(annual, ahead % _YEAR_US, np.where((ahead >= 0) & (ahead <= _YEAR_US), ahead, np.nan))
+    # Without a history of terms the row's date is today's: for those who left it is their end, so only an annual
+    # term can be rolled back to the anniversary that lay ahead.
+    rolled = np.where(annual, ahead % _YEAR_US, np.nan)
     return np.where(renewal >= NEVER, np.nan, np.where(now.known, written, rolled)) / DAY_US
 
 

@@ -77,9 +77,9 @@ COMMERCIAL: list[Feature] = [
         missing="unknown",
         churn=0,
         silent=0,
-        value=pl.col("mrr_now").log1p(),
+        value=pl.col("mrr_then").log1p(),
         basis=Basis("line", (4.0, 6.5, 8.5, 11.0)),
-        sentence="monthly revenue of {mrr_now:,.0f}",
+        sentence="monthly revenue of {mrr_then:,.0f}",
         usual="usual is {:money}",
     ),
     Feature(

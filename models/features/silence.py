@@ -62,7 +62,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=pl.col("silence_days") / pl.col("rhythm_days"),
         basis=Basis("line", (0.0, 1.0, 4.0, 12.0)),
-        sentence="{silence_days:# day} since the last contact, {gap_ratio:.1f} times the usual gap",
+        sentence="not heard from for {silence_days:# day}, {gap_ratio:.1f} times the usual gap",
         usual="usual is {:.1f} times",
     ),
     Feature(
@@ -90,7 +90,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=flag(pl.col("days_since_contact").is_null() & (pl.col("history_days") >= _NEVER_MIN_DAYS)),
         basis=Basis("line", (0.0, 1.0)),
-        sentence="not heard from for {silence_days:.0f} days",
+        sentence="not heard from for {silence_days:# day}",
         usual="usual is to hear from them",
     ),
     Feature(
@@ -223,7 +223,7 @@ SILENCE: list[Feature] = [
         silent=1,
         value=pl.min_horizontal("days_since_complaint", "days_since_demand", "days_since_low_score", pl.lit(365.0)),
         basis=Basis("steps", (30.0, 90.0, 180.0, 365.0)),
-        sentence="no dissatisfaction voiced for {days_since_voice:.0f} days",
+        sentence="no dissatisfaction voiced for {voiceless_days:# day}",
         usual="usual is {:.0f} days",
         note="It borders on the definition of the silent label; it uses the past only.",
     ),
