@@ -195,7 +195,7 @@ FILTERS = st.builds(
 
 def by_loss(row: dict[str, Any]) -> tuple[Any, ...]:
     loss = row["expected_revenue_loss"]
-    return (loss is None, -(row["p_silent"] if loss is None else loss), row["account_id"])
+    return (loss is None, -(loss or 0), -row["p_silent"], row["account_id"])
 
 
 def by_probability(row: dict[str, Any]) -> tuple[Any, ...]:
