@@ -131,11 +131,15 @@ class History:
             return self._watched[name]
         return _steps(TABLES[name], self.frame(name), self.delay)
 
-    def last_event(self) -> datetime | None:
-        """The latest instant at which anything happened or became known; None for an empty history."""
+    def last_event(self, *, planned: bool = True) -> datetime | None:
+        """The latest instant at which anything happened or became known; None for an empty history.
+
+        Dates of accounts may lie ahead: an end that is planned has not happened. Without `planned` they are left out.
+        """
         latest = [
             self.frame(name).select(pl.max_horizontal(pl.col(c).max() for c in columns)).item()
             for name, columns in _EVENT_TIMES.items()
+            if planned or name != "accounts"
         ]
         return max((moment for moment in latest if moment is not None), default=None)
 
@@ -153,6 +157,7 @@ def _steps(table: Table, frame: pl.DataFrame, delay: timedelta) -> Steps:
 
 
 _EVENT_TIMES: dict[str, tuple[str, ...]] = {
+    "accounts": ("started_at", "onboarded_at", "notice_at", "ended_at"),
     "interactions": ("opened_at", "first_response_at", "resolved_at", "reopened_at", "escalated_at", "recorded_at"),
     "surveys": ("sent_at", "responded_at", "recorded_at"),
     "contracts": ("recorded_at",),

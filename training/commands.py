@@ -233,8 +233,8 @@ def _history(data: Path | None, source: str, settings: Settings) -> "History":
 
 
 def _end(history: "History") -> datetime:
-    """Just after the last thing that happened or became known."""
-    last = history.last_event()
+    """Just after the last contact, survey or change of terms; dates of accounts may be plans."""
+    last = history.last_event(planned=False) or history.last_event()
     if last is None:
         raise EbbtideError("The history is empty; there is nothing to look at.")
     return last + timedelta(microseconds=1)

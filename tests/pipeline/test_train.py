@@ -62,7 +62,8 @@ def test_every_reason_is_a_sentence_with_its_points(simulated: Simulated, histor
     scored = score_history(trained.model, history, simulated.end, fresh=True)
     for row in reasons(trained.model, scored.features, "silent"):
         for reason in row:
-            assert reason.sentence.endswith(f"{reason.points:+.1f} points")
+            assert reason.sentence.endswith(f"{round(reason.points, 1) + 0.0:+.1f} points")
+            assert "0 of 0" not in reason.sentence
             assert "{" not in reason.sentence
             assert " nan" not in reason.sentence
 

@@ -26,7 +26,7 @@ TRACKED = replace(DEFAULT, tracks_onboarding=True)
         ({"billing": "annual", "renewal_at": ago(-45)}, [], 45),
         ({"billing": "annual", "renewal_at": ago(-400)}, [], 35),  # the anniversary that lies ahead
         ({"billing": "monthly", "renewal_at": ago(-45)}, [], -1),
-        ({"renewal_at": ago(-45)}, [], 45),
+        ({"renewal_at": ago(-45)}, [], None),  # a date of today: for those who left it would be their end
         ({"renewal_at": ago(-400)}, [], None),
         ({"renewal_at": ago(1)}, [], None),
         ({}, [], None),
@@ -56,9 +56,10 @@ def test_tenure_early():
 
 
 def test_mrr_ln():
-    assert features(account={"mrr": 500.0})["mrr_ln"] == about(log(501))
+    assert features(contracts=[terms(9, mrr=500.0)])["mrr_ln"] == about(log(501))
     assert features(account={"mrr": 500.0}, contracts=[terms(9, mrr=0.0)])["mrr_ln"] == 0
-    assert features()["mrr_ln"] is None
+    # What the row says now is no past: for those who left it may be the revenue of having left.
+    assert features(account={"mrr": 500.0})["mrr_ln"] is None
 
 
 def test_segment():
