@@ -74,8 +74,8 @@ def publish_list(
 
     `entries` has the columns of `ENTRY_SCHEMA`, one row per account. Ranks run from 1: by expected_revenue_loss
     (unknown last; equals by p_silent) and by p_silent, both falling, ties by account id. What dead runs left
-    unfinished is removed. Raises `RunInProgress` while another process publishes, `ContractError` for a missing column or an
-    account that is there twice, `StoreError` if the database lost an entry.
+    unfinished is removed. Raises `RunInProgress` while another process publishes, `ContractError` for a missing
+    column or an account that is there twice, `StoreError` if the database lost an entry.
     """
     numbered = _ranked(entries)
     with exclusive(engine, f"publish-{kind}"):
