@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import figures, fit, ingest, nightly, raw, simulation
+from bench import features, figures, fit, ingest, nightly, raw, simulation
 from bench.model import fitted
 
 #: Option -> (small, full).
@@ -31,6 +31,7 @@ Bench = Callable[[argparse.Namespace, Path], list[figures.Figure]]
 BENCHES: dict[str, Bench] = {
     "simulate": lambda sizes, _: simulation.figures(sizes.simulated),
     "train": lambda sizes, _: fit.figures(sizes.train_accounts),
+    "features": lambda sizes, folder: features.figures(sizes.snapshot_accounts, folder),
     "raw": lambda sizes, folder: raw.figures(fitted(folder), sizes.requests),
     "full-run": lambda sizes, folder: nightly.figures(folder, sizes.accounts, "Parquet"),
     "store": lambda sizes, folder: nightly.figures(folder, sizes.accounts, "the store"),
