@@ -12,6 +12,7 @@ from api.errors import FieldError
 from api.rescoring import Outcome
 from api.service import Service
 from models.columns import Table
+from models.imports.check import CLOCK_SKEW
 
 MOST_ITEMS = 10_000
 #: What the store says became of a row -> status and, where the caller may wonder, a note.
@@ -37,7 +38,8 @@ class Written:
 
 def write(service: Service, table: Table, rows: Sequence[Any]) -> Written:
     """Check and upsert rows of a table, and have the accounts they touched scored."""
-    checked = check_rows(table, rows)
+    # Clocks differ a little; a day ahead is a mistake.
+    checked = check_rows(table, rows, service.clock() + CLOCK_SKEW)
     outcomes: list[str | None] = [None] * len(rows)
     touched: set[str] = set()
     if checked.frame.height:

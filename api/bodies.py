@@ -53,6 +53,25 @@ def refuse_unknown(body: dict[str, Any], known: tuple[str, ...]) -> None:
         raise invalid("The body has members that are not known here.", *errors)
 
 
+def query(*known: str) -> dict[str, str]:
+    """The query parameters, each given once. Raises `Problem` 422 for one that is repeated or, where `known` are named,
+    not known: what is not understood must not pass as if it had worked."""
+    errors = [
+        FieldError(name, "repeated_parameter", "is given more than once")
+        for name, values in request.args.lists()
+        if len(values) > 1
+    ]
+    if known:
+        errors += [
+            FieldError(name, "unknown_parameter", f"is not known here; known are {', '.join(known)}")
+            for name in request.args
+            if name not in known
+        ]
+    if errors:
+        raise Problem(422, "invalid_query", "The query does not fit; see errors.", errors)
+    return request.args.to_dict()
+
+
 def invalid(detail: str, *errors: FieldError) -> Problem:
     """A body that does not fit."""
     return Problem(422, "invalid_body", detail, errors)

@@ -9,6 +9,7 @@ JSON has types where a file has text, so a member of the wrong kind is refused b
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -45,8 +46,11 @@ class Rows:
     unknown: list[str]
 
 
-def check_rows(table: Table, rows: Sequence[Any]) -> Rows:
-    """Check rows (dicts) of a table; absent and null members are unknown. A bad row never stops a good one."""
+def check_rows(table: Table, rows: Sequence[Any], latest: datetime | None = None) -> Rows:
+    """Check rows (dicts) of a table; absent and null members are unknown. A bad row never stops a good one.
+
+    What happened later than `latest` is refused.
+    """
     faults = [Fault(i, "", "invalid", "must be an object") for i, row in enumerate(rows) if type(row) is not dict]
     wrong = {fault.row for fault in faults}
     numbers = [i for i in range(len(rows)) if i not in wrong] if wrong else list(range(len(rows)))
@@ -56,7 +60,7 @@ def check_rows(table: Table, rows: Sequence[Any]) -> Rows:
     if table is SURVEYS:
         columns = _whole_scales(columns, numbers, faults)
     places = [pl.Series(FILE, [""] * len(numbers), pl.Categorical), pl.Series(LINE, numbers, pl.Int64)]
-    checked = check(Raw(pl.DataFrame([*columns, *places]), tuple(sorted(names))), table)
+    checked = check(Raw(pl.DataFrame([*columns, *places]), tuple(sorted(names))), table, latest=latest)
     bad = {fault.row for fault in faults}
     faults += [fault for fault in _problems(checked.problems) if fault.row not in bad]
     faults += _blank(checked.frame[LINE], faults, numbers, table)

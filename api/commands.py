@@ -66,10 +66,14 @@ def import_(
     from models.store.portfolio import described
     from models.store.upsert import Sink
 
-    engine = _store(Settings.from_environment(os.environ))
+    settings = Settings.from_environment(os.environ)
     chosen = mapping or source
-    started = None if dry_run else start_import(engine, f"{chosen}: {path.name}", now())
-    sink = None if dry_run else Sink(engine, delay or timedelta(0))
+    if dry_run:
+        _told(run(path, chosen, timezone=timezone, delay=delay, known=_described(settings)), as_json=as_json)
+        return
+    engine = _store(settings)
+    started = start_import(engine, f"{chosen}: {path.name}", now())
+    sink = Sink(engine, delay or timedelta(0))
     try:
         with bar() as shown:
             tasks: dict[str, Any] = {}
@@ -83,12 +87,32 @@ def import_(
                 path, chosen, sink=sink, timezone=timezone, delay=delay, known=described(engine), progress=tell
             )
     except BaseException as error:
-        if started is not None:
-            finish_import(engine, started, now(), "failed", {"error": str(error)})
+        finish_import(engine, started, now(), "failed", {"error": str(error)})
         raise
-    if started is not None:
-        finish_import(engine, started, now(), "done", summary.to_plain(shown=1000))
+    finish_import(engine, started, now(), "done", summary.to_plain(shown=1000))
+    _told(summary, as_json=as_json)
+
+
+def _told(summary: Any, *, as_json: bool) -> None:
     click.echo(json.dumps(summary.to_plain(), indent=2) if as_json else "\n".join(summary.lines()))
+
+
+def _described(settings: Settings) -> Any:
+    """The accounts the store knows; None where there is no store yet, which looking must not create."""
+    from models.store.engine import connect
+    from models.store.errors import SchemaMismatch, StoreError
+    from models.store.migrate import check_schema
+    from models.store.portfolio import described
+
+    address = settings.database_url
+    if address.startswith("sqlite") and not Path(address.removeprefix("sqlite:///")).exists():
+        return None
+    try:
+        engine = connect(address)
+        check_schema(engine)
+    except (SchemaMismatch, StoreError):
+        return None
+    return described(engine)
 
 
 @click.command()

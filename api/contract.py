@@ -100,7 +100,8 @@ class Ident(BaseConverter):
 
     def to_python(self, value: str) -> str:
         """The id itself."""
-        if len(value) > ID_LENGTH or "\0" in value:
+        # U+FFFD stands for bytes that were no UTF-8: two different ids would become one.
+        if len(value) > ID_LENGTH or "\0" in value or "\ufffd" in value:
             raise ValidationError
         return value
 

@@ -83,7 +83,7 @@ class FieldError:
         return asdict(self)
 
 
-class Problem(Exception):  # noqa: N818 - the standard's own word
+class Problem(Exception):
     """A refusal, raised anywhere in a request. `detail` is one sentence a person can act on."""
 
     def __init__(

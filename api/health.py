@@ -1,10 +1,11 @@
 """An account's health: what a CRM shows beside its name."""
 
-from flask import Response, request
+from flask import Response
 
-from api import payloads, schemas
+from api import payloads
+from api import score_schemas as schemas
 from api.auth import needs
-from api.bodies import answer_text, encode, with_member
+from api.bodies import answer_text, encode, query, with_member
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.service import Service, the_service
@@ -35,7 +36,7 @@ def get_health(account_id: str) -> Response:
     `account_unpaid` or `not_scored_yet`.
     """
     service = the_service()
-    target = target_in(request.args.get("target", "churn"), "target")
+    target = target_in(query("target").get("target", "churn"), "target")
     return answer_text(health_text(service, latest(service, account_id), target))
 
 

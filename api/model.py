@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Response
 
-from api import schemas
+from api import score_schemas as schemas
 from api.auth import needs
 from api.bodies import answer
 from api.contract import Resource, operation

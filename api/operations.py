@@ -2,7 +2,7 @@
 
 from flask import Response
 
-from api import schemas
+from api import score_schemas as schemas
 from api.bodies import answer
 from api.contract import Resource, operation
 from api.errors import Problem

@@ -137,7 +137,8 @@ def freshness(found: Mapping[str, Freshness], as_of: datetime, fresh_days: int) 
         recorded = found[table].recorded_at
         line[f"{table}_recorded_until"] = None if recorded is None else isoformat(recorded)
     last = found["interactions"].recorded_at
-    line["contacts_up_to_date"] = last is not None and as_of - last <= timedelta(days=fresh_days)
+    # A row from the future says nothing about how far the source reaches today.
+    line["contacts_up_to_date"] = last is not None and abs(as_of - last) <= timedelta(days=fresh_days)
     return line
 
 

@@ -15,9 +15,9 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
-from api import schemas
+from api import score_schemas as schemas
 from api.auth import needs
-from api.bodies import JSON, encode, with_member
+from api.bodies import JSON, encode, query, with_member
 from api.contract import Resource, operation
 from api.csv_lines import CSV, HEADER, csv_line
 from api.errors import FieldError, Problem
@@ -85,7 +85,7 @@ def get_silent_list() -> Response:
     """
     service = the_service()
     as_csv = _wants_csv(request.headers.get("Accept", ""))
-    question = read_question(request.args.to_dict(), whole=as_csv)
+    question = read_question(query(), whole=as_csv)
     return _csv(service, question) if as_csv else _page(service, question)
 
 

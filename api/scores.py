@@ -8,7 +8,8 @@ from typing import Any
 
 from flask import Response
 
-from api import histories, payloads, schemas
+from api import histories, payloads
+from api import score_schemas as schemas
 from api.auth import needs
 from api.bodies import answer_text, encode, escape, instant, items_of, json_body, with_member
 from api.contract import Resource, operation

@@ -30,11 +30,19 @@ FOLDER = click.Path(exists=True, path_type=Path)
 @click.option("--weeks", type=click.IntRange(1, 1000), default=143, show_default=True)
 @click.option("--world", type=click.Choice(["null", "default", "strong"]), default="default", show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--start", type=Moment(), help="When the log opens; default: such that it ends last Monday.")
 @click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
 @click.option("--truth", is_flag=True, help="Also write the oracle's probabilities and the hidden state, apart.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 def simulate(
-    accounts: int, weeks: int, world: str, seed: int, form: Literal["csv", "parquet"], truth: bool, out: Path
+    accounts: int,
+    weeks: int,
+    world: str,
+    seed: int,
+    start: datetime | None,
+    form: Literal["csv", "parquet"],
+    truth: bool,
+    out: Path,
 ) -> None:
     """Write a simulated customer base in the contract's format.
 
@@ -44,7 +52,7 @@ def simulate(
 
     with telling() as tell:
         tell(f"living through {weeks} weeks with {accounts:,} accounts")
-        simulated = simulator.simulate(accounts, weeks, world, seed)
+        simulated = simulator.simulate(accounts, weeks, world, seed, start or _monday() - timedelta(weeks=weeks))
         simulator.write(simulated, out, form)
         if truth:
             tell("asking the oracle: 200 futures of every account")
@@ -255,6 +263,12 @@ def _record(settings: Settings) -> None:
         at = parse_instant(change.when)
         if (at, change.model_id) not in kept:
             record_change(engine, PointerChange(change.model_id, change.action, change.who, at, change.why))
+
+
+def _monday() -> datetime:
+    """The last Monday's midnight, UTC."""
+    today = now().replace(hour=0, minute=0, second=0, microsecond=0)
+    return today - timedelta(days=today.weekday())
 
 
 def _who() -> str:

@@ -1,8 +1,8 @@
 """Facts about the account itself: its age, its terms as of each question, and how long it has been watched.
 
 Where a history of terms is known, the terms in force are the last that took effect. Without one the account's row
-stands in: what it says now is taken to have always held, and an annual term is rolled back to the anniversary that lay
-ahead.
+stands in for what rarely changes: its billing is taken to have always held, and an annual term is rolled back to the
+anniversary that lay ahead. What it pays today, and when another term ends, says nothing about the past.
 """
 
 from collections.abc import Sequence

@@ -41,8 +41,10 @@ def expectations(facts: Facts, usual_per_day: Floats, usual_gap_days: Floats) ->
         "expected_self_service_28d": _expected_sessions(facts),
         "silence_days": silence,
         "voiceless_days": np.fmin.reduce(
-            [facts["days_since_complaint"], facts["days_since_demand"], facts["days_since_low_score"]]
-            + [np.minimum(facts["history_days"], 365.0)]
+            [
+                *(facts[f"days_since_{voice}"] for voice in ("complaint", "demand", "low_score")),
+                np.minimum(facts["history_days"], 365.0),
+            ]
         ),
         "expected_in_silence": rates[90] * silence,
         "rhythm_days": np.maximum(np.where(enough, facts["gap_days_365d"], usual_gap_days), 0.5),

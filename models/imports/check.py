@@ -10,7 +10,7 @@ One bad row never stops a good one. A row with two bad cells is one rejected row
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 
@@ -43,6 +43,18 @@ _STARTS = {
     "interactions": ("opened_at", ("first_response_at", "resolved_at", "reopened_at", "escalated_at")),
     "surveys": ("sent_at", ("responded_at",)),
     "outreach": ("at", ("engaged_at",)),
+}
+
+
+# Table -> times that cannot lie ahead. Accounts and contracts may have plans.
+_PAST = {
+    "interactions": (
+        *("opened_at", "first_response_at", "resolved_at", "reopened_at", "escalated_at"),
+        *("recorded_at", "updated_at"),
+    ),
+    "surveys": ("sent_at", "responded_at", "recorded_at"),
+    "outreach": ("at", "engaged_at", "recorded_at"),
+    "measures": ("at", "recorded_at"),
 }
 
 
@@ -107,11 +119,14 @@ def in_order(problems: pl.DataFrame) -> pl.DataFrame:
     return problems.sort("file", "line", maintain_order=True)
 
 
-def check(raw: Raw, table: Table, readings: Mapping[str, Reading] | None = None) -> Checked:
+def check(
+    raw: Raw, table: Table, readings: Mapping[str, Reading] | None = None, latest: datetime | None = None
+) -> Checked:
     """Convert and validate every row of a file whose columns carry contract names.
 
     Columns the file lacks are null; columns the contract lacks are ignored here (the caller names them).
-    `readings` says per column how the source writes it; others are read plainly.
+    `readings` says per column how the source writes it; others are read plainly. What has happened later than
+    `latest`, where given, is refused: one contact of the year 2199 would make a dead source look alive.
     """
     full = _without_blank(raw.frame, table)
     places = full.select(FILE, LINE)
@@ -131,6 +146,9 @@ def check(raw: Raw, table: Table, readings: Mapping[str, Reading] | None = None)
         values[column.name] = cells.alias(column.name)
     frame = pl.DataFrame(list(values.values())).hstack(places)
     _check_survey(frame, full, table, problems)
+    if latest is not None and table.name in _PAST:
+        for name in _PAST[table.name]:
+            problems.add(frame[name] > latest, name, full.get_column(name, default=None), "lies in the future")
     frame, clamped = _check_order(frame, full, table, problems)
     broken = broken_records(raw, table)
     return Checked(

@@ -138,6 +138,10 @@ def _read_times(cells: pl.Series, reading: Reading) -> Times:
     return read_times(_trimmed(cells, reading), reading.formats, reading.timezone)
 
 
+#: No price, duration or count of anybody's customers is larger; what is would only break the sums it enters.
+LARGEST = 1e12
+
+
 def _numbers(column: Column, cells: pl.Series, reading: Reading) -> Converted:
     if cells.dtype.is_numeric():
         values, unread = cells.cast(pl.Float64).fill_nan(None), None
@@ -171,9 +175,10 @@ def _integers(column: Column, cells: pl.Series, reading: Reading) -> Converted:
 
 
 def _minimum(column: Column, values: pl.Series) -> list[tuple[pl.Series, str]]:
+    too_large = (values.abs() > LARGEST, f"is too large; the most is {LARGEST:g}")
     if column.minimum is None:
-        return []
-    return [(values < column.minimum, f"is below {column.minimum:g}")]
+        return [too_large]
+    return [(values < column.minimum, f"is below {column.minimum:g}"), too_large]
 
 
 def _booleans(cells: pl.Series, reading: Reading) -> Converted:

@@ -78,7 +78,10 @@ def _postgresql(url: URL) -> Engine:
 
 def _in_words(context: ExceptionContext) -> None:
     """A database that is away, full, locked or read-only is not a programming error: say it in a sentence."""
-    if isinstance(context.sqlalchemy_exception, sa.exc.OperationalError) and not context.is_pre_ping:
+    error = context.sqlalchemy_exception
+    # SQLite has no narrower word for a file that is no database.
+    foreign = type(error) is sa.exc.DatabaseError
+    if (foreign or isinstance(error, sa.exc.OperationalError)) and not context.is_pre_ping:
         raise unusable(context.original_exception) from context.original_exception
 
 

@@ -163,6 +163,21 @@ def test_a_dry_run_writes_nothing(place: Path, tmp_path: Path) -> None:
     assert json.loads(out)["written"] is False
 
 
+def test_a_dry_run_does_not_even_make_a_store(tmp_path: Path, place: Path) -> None:
+    code, out, _ = run(tmp_path, "import", str(place / "history"), "--dry-run")
+    assert code == 0
+    assert "nothing written" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "ebbtide.db").write_text("not a database at all, whatever its name says\n" * 50)
+    code, _, err = run(tmp_path, "score")
+    assert code == 1
+    assert "cannot be used" in err
+    assert "Traceback" not in err
+
+
 def test_keys_are_shown_once(place: Path) -> None:
     code, out, _err = run(place, "keys", "create", "--name", "crm", "--scope", "read")
     assert code == 0

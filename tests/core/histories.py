@@ -81,9 +81,11 @@ class Dice:
         return NOW - timedelta(days=edge) - nudge
 
     def after(self, begin: datetime) -> datetime | None:
-        """Unknown, or a moment after another; now and then one before it."""
-        unknown, days, minutes = next(self._bytes) % 3, self.pick(0, 1, 7, 14, 15, 60, -2), next(self._bytes)
-        return None if unknown == 0 else begin + timedelta(days=days, minutes=minutes * minutes)
+        """Unknown, a moment after another (now and then before it), or one at the edge of a window."""
+        kind, days, minutes = next(self._bytes) % 4, self.pick(0, 1, 7, 14, 15, 60, -2), next(self._bytes)
+        if kind == 0:
+            return None
+        return self.ago() if kind == 1 else begin + timedelta(days=days, minutes=minutes * minutes)
 
 
 ACCOUNT_IDS = ("ann", "bo", "cy", "di")
@@ -199,7 +201,8 @@ def _measure(number: int, dice: Dice) -> Row:
 
 
 def _rows(build: Callable[[int, Dice], Row], most: int, least: int = 0) -> st.SearchStrategy[list[Row]]:
-    thrown = st.lists(st.binary(min_size=64, max_size=64), min_size=least, max_size=most)
+    one = st.binary(min_size=80, max_size=80)
+    thrown = st.integers(least, most).flatmap(lambda n: st.lists(one, min_size=n, max_size=n))
     return thrown.map(lambda rows: [build(number, Dice(row)) for number, row in enumerate(rows)])
 
 

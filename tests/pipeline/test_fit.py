@@ -92,6 +92,23 @@ def test_the_tables_are_the_fit(target: str) -> None:
     assert card.log_odds(columns(labelled)) == pytest.approx(direct, abs=1e-9)
 
 
+def test_rare_texts_are_served_as_they_were_fitted() -> None:
+    """A text too rare for a column of its own is scored by the tables as by the fit."""
+    rows = small().with_columns(
+        pl.when(pl.int_range(pl.len()) < 9).then(pl.lit("startup")).otherwise("segment").alias("segment")
+    )
+    prepared = fit.Material.of(rows, "churn", expert.load()).prepare()
+    found = fit.path(prepared, (None, 0.3))[-1]
+    card = fit.scorecard(prepared, found)
+    assert card.log_odds(columns(rows)) == pytest.approx(found.log_odds(prepared.score, prepared.x), abs=1e-9)
+
+
+def test_rows_without_any_exit_settle() -> None:
+    prepared = fit.Material.of(small().with_columns(y_churn=pl.lit(0.0)), "churn", expert.load()).prepare()
+    found = fit.path(prepared, (None, 0.1))[-1]
+    assert (1 / (1 + np.exp(-found.log_odds(prepared.score, prepared.x)))).max() < 0.05
+
+
 def test_centring_changes_no_score_and_makes_the_base_the_mean() -> None:
     rows = small()
     prepared = fit.Material.of(rows, "churn", expert.load()).prepare()
