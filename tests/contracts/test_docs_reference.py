@@ -16,7 +16,9 @@ NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_is_what_the_code_says(name):
-    assert (DOCS / name).read_text("utf-8") == PAGES[name](), f"docs/{name} is stale; run python -m tests.contracts.reference"
+    assert (DOCS / name).read_text("utf-8") == PAGES[name](), (
+        f"docs/{name} is stale; run python -m tests.contracts.reference"
+    )
 
 
 def test_every_feature_and_fact_has_its_row():
