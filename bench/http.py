@@ -11,30 +11,22 @@ a request, which other work on the machine disturbs least.
 
 import argparse
 import json
-import os
 import random
-import selectors
 import shutil
-import signal
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 from flask import Flask
 
+from bench.load import Server, ask_in_turn, compare, gunicorn, measure
 from models import lists, registry
 from models.clock import now
 from models.features import DEFAULT, FEATURES, Feature, compute
@@ -69,16 +61,6 @@ def empty() -> Flask:
         return {}
 
     return app
-
-
-@dataclass(frozen=True)
-class Load:
-    """What a measurement found. `cpu`: seconds of processor time the server spent per request."""
-
-    per_second: float
-    p50: float
-    p99: float
-    cpu: float
 
 
 def main() -> None:
@@ -250,7 +232,7 @@ def put_account(key: str, account_id: str, n: int) -> bytes:
     return _request("PUT", f"/v1/accounts/{account_id}", key, body)
 
 
-def ingestion(server: "Server", key: str, batches: int, ids: list[str]) -> str:
+def ingestion(server: Server, key: str, batches: int, ids: list[str]) -> str:
     """Interactions per second, in batches of 10,000 from one connection after the other."""
     dice, present = random.Random(4), datetime.now(UTC)
     requests = []
@@ -258,11 +240,11 @@ def ingestion(server: "Server", key: str, batches: int, ids: list[str]) -> str:
         items = [_interaction(dice, present, ids, f"b{batch}-{n}") for n in range(10_000)]
         requests.append(_request("POST", "/v1/interactions", key, {"items": items}))
     began, spent = time.perf_counter(), server.cpu()
-    times = _ask_in_turn(server.port, requests)
+    times = ask_in_turn(server.port, requests)
     took, spent = time.perf_counter() - began, server.cpu() - spent
     return (
         f"ingestion: {batches} batches of 10,000 interactions, {10_000 * batches / took:,.0f} per second "
-        f"(p50 {1000 * statistics.median(times):.0f} ms a batch, {1000 * spent / batches:.0f} ms of them processor time)   "
+        f"(p50 {1000 * statistics.median(times):.0f} ms a batch, {1000 * spent / batches:.0f} ms processor time)   "
         "aim >= 20,000"
     )
 
@@ -285,109 +267,14 @@ def _interaction(dice: random.Random, present: datetime, ids: list[str], name: s
     }
 
 
-def one_at_a_time(name: str, server: "Server", requests: Sequence[bytes], aim: str) -> str:
+def one_at_a_time(name: str, server: Server, requests: Sequence[bytes], aim: str) -> str:
     """Latency of requests that follow each other."""
-    _ask_in_turn(server.port, requests[:5])
+    ask_in_turn(server.port, requests[:5])
     spent = server.cpu()
-    times = sorted(_ask_in_turn(server.port, requests))
+    times = sorted(ask_in_turn(server.port, requests))
     cpu = 1000 * (server.cpu() - spent) / len(requests)
     p50, p90 = 1000 * statistics.median(times), 1000 * times[int(len(times) * 0.9)]
     return f"{name}: p50 {p50:.1f} ms, p90 {p90:.1f} ms, {cpu:.1f} ms of processor time   {aim}"
-
-
-#: Seconds of a turn.
-TURN = 0.5
-
-
-def compare(
-    pool: ProcessPoolExecutor,
-    args: argparse.Namespace,
-    ours: tuple["Server", Sequence[bytes]],
-    yardstick: tuple["Server", Sequence[bytes]],
-) -> tuple[Load, Load]:
-    """Two measurements in turns."""
-    turns = [
-        (measure(pool, args, *ours, TURN), measure(pool, args, *yardstick, TURN))
-        for _ in range(max(1, round(args.seconds / TURN)))
-    ]
-    found, base = (
-        Load(*(statistics.median(values) for values in zip(*map(astuple, loads), strict=True)))
-        for loads in zip(*turns, strict=True)
-    )
-    return found, base
-
-
-def measure(
-    pool: ProcessPoolExecutor, args: argparse.Namespace, server: "Server", requests: Sequence[bytes], seconds: float
-) -> Load:
-    """Requests per second of all load processes together, and the latency callers saw."""
-    spent = server.cpu()
-    job = (server.port, requests, args.connections, seconds)
-    found = list(pool.map(_press, *zip(*[job] * args.clients, strict=True)))
-    spent = server.cpu() - spent
-    times = np.concatenate([np.array(times) for times, _ in found])
-    return Load(
-        sum(len(times) / took for times, took in found),
-        float(np.quantile(times, 0.5)),
-        float(np.quantile(times, 0.99)),
-        spent / len(times),
-    )
-
-
-def _press(port: int, requests: Sequence[bytes], connections: int, seconds: float) -> tuple[list[float], float]:
-    """Keep connections busy for some seconds, at most; gives the latencies and the time it took."""
-    selector = selectors.DefaultSelector()
-    sent: dict[socket.socket, float] = {}
-    turn, times = 0, []
-    for _ in range(connections):
-        connection = socket.create_connection(("127.0.0.1", port))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        selector.register(connection, selectors.EVENT_READ)
-        connection.sendall(requests[turn % len(requests)])
-        sent[connection] = time.perf_counter()
-        turn += 1
-    began = time.perf_counter()
-    while time.perf_counter() - began < seconds:
-        for key, _ in selector.select(timeout=10):
-            connection = key.fileobj  # type: ignore[assignment]
-            _receive(connection)
-            moment = time.perf_counter()
-            times.append(moment - sent[connection])
-            sent[connection] = moment
-            connection.sendall(requests[turn % len(requests)])
-            turn += 1
-    took = time.perf_counter() - began
-    for connection in sent:
-        connection.close()
-    return times, took
-
-
-def _ask_in_turn(port: int, requests: Sequence[bytes]) -> list[float]:
-    times = []
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        for request in requests:
-            began = time.perf_counter()
-            connection.sendall(request)
-            _receive(connection)
-            times.append(time.perf_counter() - began)
-    return times
-
-
-def _receive(connection: socket.socket) -> bytes:
-    """One answer; anything but a success ends the bench."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        part = connection.recv(65536)
-        if not part:
-            raise SystemExit("The server closed a connection.")
-        data += part
-    head, _, body = data.partition(b"\r\n\r\n")
-    if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 201")):
-        raise SystemExit(f"Unexpected answer: {data[:600]!r}")
-    length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-    while len(body) < length:
-        body += connection.recv(1 << 20)
-    return body
 
 
 def _request(method: str, address: str, key: str, body: Any = None) -> bytes:
@@ -396,60 +283,6 @@ def _request(method: str, address: str, key: str, body: Any = None) -> bytes:
     if body is not None:
         head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
     return f"{head}\r\n".encode() + content
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running gunicorn."""
-
-    port: int
-    pid: int
-
-    def cpu(self) -> float:
-        """Seconds of processor time its processes have spent."""
-        ticks = 0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue  # it ended meanwhile
-            if self.pid in (int(stat.parent.name), int(fields[1])):
-                ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def gunicorn(target: str, options: Sequence[str], environment: dict[str, str], folder: Path) -> Iterator[Server]:
-    """A server on a free port, until the context ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn_conf"]
-    with (folder / f"server-{port}.log").open("wb") as log:
-        server = subprocess.Popen(
-            [*command, *options, "--bind", f"127.0.0.1:{port}", target],
-            env={**os.environ, **environment},
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            _wait(port, lambda: server.poll() is None, log.name)
-            yield Server(port, server.pid)
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(timeout=40)
-
-
-def _wait(port: int, alive: Callable[[], bool], log: str) -> None:
-    for _ in range(300):
-        if not alive():
-            raise SystemExit(Path(log).read_text())
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("The server did not start.")
 
 
 if __name__ == "__main__":
