@@ -149,15 +149,12 @@ def test_asked_for_as_of_now(served, scored, matrix):
         assert_adds_up(item["score"])
 
 
-def test_after_a_write_of_one_account(served, scored, matrix):
-    """An account scored alone, on the arrival of a fact that no feature reads."""
-    account = scored[0]
-    assert served.post("/v1/interactions", {"items": [_harmless(account)]}).json["rescored"] == 1
+def test_after_a_write_of_one_account(served, scored, matrix, base):
+    """An account scored alone, on the arrival of a fact that has not happened yet, so that no feature reads it."""
+    account, soon = scored[0], base[2][0] + timedelta(hours=1)
+    contact = {"interaction_id": "soon", "account_id": account, "opened_at": isoformat(soon)}
+    assert served.post("/v1/interactions", {"items": [contact]}).json["rescored"] == 1
     assert_parity(served.get(f"/v1/accounts/{account}/health").json["explanation"], matrix[account])
-
-
-def _harmless(account: str) -> dict:
-    return {"interaction_id": "from-later", "account_id": account, "opened_at": "2199-01-01T00:00:00Z"}
 
 
 def test_sent_as_raw_history(served, scored, matrix, base):
