@@ -100,8 +100,7 @@ def _predictions(material: fitting.Material, contract: fitting.Material, part: C
     prepared, terms = material.prepare(part.train), contract.prepare(part.train)
     recalibrated, fitted = fitting.path(prepared, (fitting.RECALIBRATED, tau))
     # The rival may move as freely as the model does: not at all where only the expert's score is recalibrated.
-    rival = fitting.RECALIBRATED if tau is fitting.RECALIBRATED else fitting.CONTRACT_TAU
-    alone = fitting.path(terms, (fitting.RECALIBRATED, rival))[-1]
+    alone = fitting.path(terms, (fitting.RECALIBRATED, tau))[-1]
     rate = float(np.clip(prepared.y.mean(), 1e-6, 1 - 1e-6))
     return [
         prepared.predict(fitted, test),

@@ -4,8 +4,9 @@
     P1  10 to 29                               intercept and weight of the expert's score only
     P2  30 and more                            every feature may add its own part, held back by tau
 
-Contract terms are few and strong, so they are always free to move (`CONTRACT_TAU`), in the model as in the rival that
-has nothing else; how free the many weak service signals are (tau) is chosen by forward folds.
+Where a contract stands (bins of days to renewal, billing, segment: few, strong, and indicators whose scale is small) is
+always free to move (`CONTRACT_TAU`), in the model as in the rival that has nothing else; how free all other columns are
+(tau) is chosen by forward folds.
 """
 
 import os
@@ -101,8 +102,8 @@ class Prepared:
         """(d,) each column's tau for the given one of service signals."""
         if tau is RECALIBRATED:
             return np.zeros(self.design.width)
-        contract = self.design.layout.where({feature.name for feature in CONTRACT_TERMS})
-        return np.where(contract, max(CONTRACT_TAU, tau), tau)
+        timing = self.design.layout.where({f.name for f in CONTRACT_TERMS if f.basis.kind != "line"})
+        return np.where(timing, max(CONTRACT_TAU, tau), tau)
 
     def predict(self, fit: logistic.Fit, test: Rows) -> Floats:
         """(n,) log-odds of other positions of the material."""
