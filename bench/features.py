@@ -14,8 +14,8 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from bench.figures import Figure, Watch, alternating
-from bench.model import SNAPSHOTS, WEEKS
+from bench.figures import Figure, alternating
+from bench.model import WEEKS
 from bench.population import SEED, Tables, copies
 from models.features import FEATURES, Baselines, compute, measure
 from models.history import TABLES, History

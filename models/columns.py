@@ -102,7 +102,6 @@ def time(name: str, meaning: str, *, required: bool = False) -> Column:
 
 RECORDED = time(
     "recorded_at",
-    "known-at: when this system or the source's log first held the row; "
-    "null: the happened-at plus the source's delay",
+    "known-at: when this system or the source's log first held the row; null: the happened-at plus the source's delay",
 )
 UPDATED = time("updated_at", "last change")

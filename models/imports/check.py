@@ -207,9 +207,13 @@ def _check_survey(frame: pl.DataFrame, cells: pl.DataFrame, table: Table, proble
     )
     problems.add(bounds["low"] >= bounds["high"], "scale_min", frame["scale_min"], "is not below scale_max")
     outside = (score < bounds["low"]) | (score > bounds["high"])
-    shown = bounds.with_columns(reason=pl.format("is outside its scale {} to {}", pl.col("low"), pl.col("high")))[
-        "reason"
-    ]
+    shown = bounds.with_columns(
+        reason=pl.format(
+            "is outside its scale {} to {}",
+            pl.col("low").cast(pl.String).fill_null("?"),
+            pl.col("high").cast(pl.String).fill_null("?"),
+        )
+    )["reason"]
     for reason in shown.filter(outside.fill_null(False)).unique(maintain_order=True).to_list():
         problems.add(
             outside & (shown == reason), "score", cells["score"], reason.replace(".0 ", " ").removesuffix(".0")

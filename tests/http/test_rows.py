@@ -32,7 +32,7 @@ def card(draw) -> Scorecard:
     def refits(count: int):
         return [values(count) for _ in range(3)]
 
-    knots = sorted(draw(st.sets(st.floats(-20, 20), min_size=1, max_size=4)))
+    knots = sorted(draw(st.sets(st.integers(-200, 200).map(lambda n: n / 4), min_size=1, max_size=4)))
     n = len(knots)
     line = Term("x", "line", knots, (), values(n), *values(1), replicates=refits(n + 1))
     steps = Term("y", "steps", knots, (), values(n + 1), *values(1), replicates=refits(n + 2))
