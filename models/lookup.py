@@ -80,6 +80,14 @@ class Stretch(NamedTuple):
     refit_slope: Floats
 
 
+class Found(NamedTuple):
+    """Where some rows read: `at` (terms, n) places among all entries, `along` (lines, n) how far beyond the knot before
+    each value of a line lies."""
+
+    at: Indices
+    along: Floats
+
+
 @dataclass(frozen=True)
 class Lookup:
     """All terms of a scorecard: the axes of each, where its stretch starts, and the joined stretches.
@@ -133,24 +141,31 @@ class Lookup:
                 np.add(row, axis.locate(columns[axis.feature][part]), out=row)
         return found
 
-    def contributions(self, columns: Columns, part: slice) -> Floats:
-        """(terms, n) log-odds."""
+    def find(self, columns: Columns, part: slice) -> "Found":
+        """Where the rows of `part` read, to be looked up once and used for contributions and refits alike."""
         at = self.places(columns, part) + self.starts
-        found = self.entries.level.take(at)
-        if len(self.lines):
-            lines = at[self.lines]
-            found[self.lines] += self.entries.slope.take(lines) * self._along(columns, part, lines)
-        return found
+        return Found(at, self._along(columns, part, at[self.lines]))
 
-    def spread(self, columns: Columns, part: slice, base: Floats) -> Floats:
+    def contributions(self, found: "Found") -> Floats:
+        """(terms, n) log-odds."""
+        amounts = self.entries.level.take(found.at)
+        if len(self.lines):
+            amounts[self.lines] += self.entries.slope.take(found.at[self.lines]) * found.along
+        return amounts
+
+    def spread(self, found: "Found", base: Floats) -> Floats:
         """(n, K) log-odds of the K refits, whose bases are `base`."""
-        at = self.places(columns, part) + self.starts
-        total = np.tile(base, (part.stop - part.start, 1))
-        along = dict(zip(self.lines.tolist(), self._along(columns, part, at[self.lines]), strict=True))
-        for term, row in enumerate(at):
-            total += self.entries.refit_level[row]
+        total = np.tile(base, (found.at.shape[1], 1))
+        along = dict(zip(self.lines.tolist(), found.along, strict=True))
+        # One array for what is added, and places that are known to exist: half the time of `total += table[row]`.
+        added = np.empty_like(total)
+        for term, row in enumerate(found.at):
+            self.entries.refit_level.take(row, axis=0, out=added, mode="clip")
+            total += added
             if term in along:
-                total += self.entries.refit_slope[row] * along[term][:, None]
+                self.entries.refit_slope.take(row, axis=0, out=added, mode="clip")
+                added *= along[term][:, None]
+                total += added
         return total
 
     def _along(self, columns: Columns, part: slice, at: Indices) -> Floats:

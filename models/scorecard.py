@@ -97,7 +97,7 @@ class Scorecard:
         ready, rows = self._lookup.columns(columns)
         result = np.empty(rows)
         for part in _chunks(rows):
-            result[part] = self._sum(self._lookup.contributions(ready, part))
+            result[part] = self._sum(self._lookup.contributions(self._lookup.find(ready, part)))
         return result
 
     def contributions(self, columns: Columns) -> Floats:
@@ -105,8 +105,20 @@ class Scorecard:
         ready, rows = self._lookup.columns(columns)
         result = np.empty((len(self.all_terms), rows))
         for part in _chunks(rows):
-            result[:, part] = self._lookup.contributions(ready, part)
+            result[:, part] = self._lookup.contributions(self._lookup.find(ready, part))
         return result.T
+
+    def look_up(self, columns: Columns) -> tuple[Floats, Floats | None]:
+        """`contributions` and `spread` of the same rows, looked up once."""
+        ready, rows = self._lookup.columns(columns)
+        contributions = np.empty((len(self.all_terms), rows))
+        spread = np.empty((rows, len(self.base_replicates))) if self.base_replicates else None
+        for part in _chunks(rows):
+            found = self._lookup.find(ready, part)
+            contributions[:, part] = self._lookup.contributions(found)
+            if spread is not None:
+                spread[part] = self._lookup.spread(found, np.array(self.base_replicates))
+        return contributions.T, spread
 
     def total(self, contributions: Floats) -> Floats:
         """(n,) base plus the contributions, bit for bit what `log_odds` returns for the same rows."""
@@ -140,29 +152,19 @@ class Scorecard:
 
         The difference is taken refit by refit, so what both moments share cancels. None without replicates.
         """
-        if not self.base_replicates:
-            return None
-        now, rows = self._lookup.columns(columns)
-        then, before = (None, rows) if minus is None else self._lookup.columns(minus)
-        if before != rows:
-            raise FeatureMismatch(f"{rows} accounts cannot be compared with {before}; pass the same ones.")
-        result = np.empty(rows)
-        for part in _chunks(rows):
-            refits = self._refits(now, part)
-            if then is not None:
-                refits -= self._refits(then, part)
-            result[part] = refits.std(axis=1, ddof=1)
-        return result
+        now = self.spread(columns)
+        then = None if minus is None else self.spread(minus)
+        return None if now is None else deviations(now, then)
 
     def _refits(self, columns: Columns, part: slice) -> Floats:
-        return self._lookup.spread(columns, part, np.array(self.base_replicates))
+        return self._lookup.spread(self._lookup.find(columns, part), np.array(self.base_replicates))
 
     def explain(self, values: Mapping[str, float | str | None]) -> tuple[Contribution, ...]:
         """One account's contributions, largest first (ties in term order). A feature left out is missing."""
         cells = {name: _cell(values.get(name), text) for name, text in self._lookup.is_text.items()}
         ready, _ = self._lookup.columns(cells)
         places = self._lookup.places(ready, slice(0, 1))[:, 0].tolist()
-        amounts = self._lookup.contributions(ready, slice(0, 1))[:, 0].tolist()
+        amounts = self._lookup.contributions(self._lookup.find(ready, slice(0, 1)))[:, 0].tolist()
         found = [
             Contribution(term.name, term.features, term.places[place], amount)
             for term, place, amount in zip(self.all_terms, places, amounts, strict=True)
@@ -229,6 +231,18 @@ class Scorecard:
             return cls(**{**plain, "terms": terms, "pairs": pairs})
         except (TypeError, ValueError, KeyError) as error:
             raise ArtefactError(f"The stored scorecard cannot be read: {error}.") from error
+
+
+def deviations(spread: Floats, minus: Floats | None = None) -> Floats:
+    """(n,) standard deviation of the log-odds under K refits (n, K), or of their difference to those of the same
+    accounts in `minus`. The difference is taken refit by refit, so what both moments share cancels."""
+    if minus is not None and len(minus) != len(spread):
+        raise FeatureMismatch(f"{len(spread)} accounts cannot be compared with {len(minus)}; pass the same ones.")
+    result = np.empty(len(spread))
+    for part in _chunks(len(spread)):
+        refits = spread[part] if minus is None else spread[part] - minus[part]
+        result[part] = refits.std(axis=1, ddof=1)
+    return result
 
 
 def _check(scorecard: Scorecard) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from models import health
@@ -15,6 +16,7 @@ from models.clock import INSTANT
 from models.features import COMPONENTS, compute
 from models.history import TABLES, History, rows_known
 from models.model import COMPONENT_OF, ChurnModel, columns
+from models.scorecard import Columns, Scorecard, deviations
 from models.standing import SCORED, standings
 
 #: Movement is measured against these many days before, with the same model.
@@ -23,6 +25,8 @@ TREND_DAYS = (28, 91)
 FRESH_DAYS = 7
 #: Half-width of an 80 % interval in standard errors.
 _INTERVAL = 1.2815515655446004
+
+Floats = npt.NDArray[np.float64]
 
 DISPLAYED = ("name", "owner", "segment", "region", "currency")
 
@@ -75,9 +79,9 @@ def score_history(
     pairs = pl.concat([accounts.select("account_id", pl.lit(as_of, INSTANT).alias("as_of")), *earlier])
     features = compute(history, pairs, model.baselines)
     now = features[: accounts.height]
-    scores = score_features(model, now, previous_bands=_previous(accounts, previous_bands))
+    scores, spread = _scores(model, now, _previous(accounts, previous_bands))
     before = _by_moment(features[accounts.height :], accounts, moments)
-    scores = scores.hstack(_trend(model, now, before, scores))
+    scores = scores.hstack(_trend(model, before, scores["health"].to_numpy(), spread))
     shown = accounts.select(*DISPLAYED[:-1], pl.col("currency").fill_null(currency) if currency else "currency")
     return Scored(_finish(model, scores.hstack(shown), now, as_of, fresh=fresh, margin=margin), now)
 
@@ -87,9 +91,17 @@ def score_features(
 ) -> pl.DataFrame:
     """Score rows of features (one column each): probabilities with their 80 % intervals where the model carries a
     spread, log-odds, health, band and component points. The rows may come from anywhere."""
+    return _scores(model, features, previous_bands)[0]
+
+
+def _scores(
+    model: ChurnModel, features: pl.DataFrame, previous_bands: Sequence[str | None] | None
+) -> tuple[pl.DataFrame, Floats | None]:
+    """The scores, and what the churn scorecard's refits say of the same rows."""
     read = columns(features)
-    contributions = model.churn.contributions(read)
-    churn, silent = model.churn.total(contributions), model.silent.log_odds(read)
+    contributions, spread = model.churn.look_up(read)
+    quietly, silent_spread = model.silent.look_up(read)
+    churn, silent = model.churn.total(contributions), model.silent.total(quietly)
     chances = health.probabilities(churn, silent)
     points = health.components(contributions, model.churn.all_terms, COMPONENT_OF)
     score = health.health(churn, model.health)
@@ -98,7 +110,7 @@ def score_features(
         "p_churn": chances.p_churn,
         "p_silent": chances.p_silent,
         "p_vocal": chances.p_vocal,
-        **_interval(model, read, churn, silent),
+        **_intervals(churn, silent, spread, silent_spread),
         "log_odds_churn": churn,
         "log_odds_silent": silent,
         "health": score,
@@ -107,7 +119,7 @@ def score_features(
     }
     frame = pl.DataFrame(found, schema_overrides=dict.fromkeys(found, pl.Float64))
     bands = pl.Series("band", list(health.bands(score, model.health, previous)), dtype=pl.String)
-    return frame.with_columns(bands, pl.lit(model.model_id).alias("model_id"))
+    return frame.with_columns(bands, pl.lit(model.model_id).alias("model_id")), spread
 
 
 def _to_score(history: History, as_of: datetime, model: ChurnModel, account_ids: Sequence[str] | None) -> pl.DataFrame:
@@ -136,27 +148,35 @@ def _by_moment(features: pl.DataFrame, accounts: pl.DataFrame, moments: Sequence
 
 
 def _trend(
-    model: ChurnModel, now: pl.DataFrame, before: Mapping[int, pl.DataFrame], scores: pl.DataFrame
+    model: ChurnModel, before: Mapping[int, pl.DataFrame], current: Floats, spread: Floats | None
 ) -> pl.DataFrame:
-    current = scores["health"].to_numpy()
+    """Movement of `current` health since the moments before; `spread`: the refits' log-odds now."""
     found: dict[str, pl.Series] = {}
     for days, features in before.items():
+        read = columns(features)
         there = features["as_of"].is_not_null().to_numpy()
-        then = np.where(there, health.health(model.churn.log_odds(columns(features)), model.health), np.nan)
-        errors = model.churn.standard_errors(columns(now), columns(features))
-        in_points = None if errors is None else health.POINTS_PER_LOG_ODD * errors
-        trend = health.trend(current, then, in_points)
+        then = np.where(there, health.health(model.churn.log_odds(read), model.health), np.nan)
+        errors = None if spread is None else _errors_of_change(model.churn, spread, read, current - then)
+        trend = health.trend(current, then, errors)
         found[f"health_change_{days}d"] = pl.Series(trend.change).fill_nan(None)
         found[f"moving_{days}d"] = pl.Series(list(trend.moving), dtype=pl.String)
     return pl.DataFrame(found)
 
 
-def _interval(model: ChurnModel, read: object, churn: np.ndarray, silent: np.ndarray) -> dict[str, np.ndarray]:
+def _errors_of_change(card: Scorecard, spread: Floats, before: Columns, change: Floats) -> Floats:
+    """Standard errors of changes in health, in points; 0 for those that are too small to be called one anyway."""
+    errors = np.zeros(len(change))
+    rows = np.flatnonzero(np.abs(change) >= health.STEADY_POINTS)
+    then = card.spread({name: before[name][rows] for name in card.features})
+    errors[rows] = health.POINTS_PER_LOG_ODD * deviations(spread[rows], then)
+    return errors
+
+
+def _intervals(churn: Floats, silent: Floats, spread: Floats | None, silent_spread: Floats | None) -> dict[str, Floats]:
     """80 % intervals of the probabilities; unknown (NaN) where the model carries no spread."""
     found = {}
-    for name, card, log_odds in (("p_churn", model.churn, churn), ("p_silent", model.silent, silent)):
-        errors = card.standard_errors(read)  # type: ignore[arg-type]
-        half = np.full(len(log_odds), np.nan) if errors is None else _INTERVAL * errors
+    for name, log_odds, refits in (("p_churn", churn, spread), ("p_silent", silent, silent_spread)):
+        half = np.full(len(log_odds), np.nan) if refits is None else _INTERVAL * deviations(refits)
         found[f"{name}_low"] = health.expit(log_odds - half)
         found[f"{name}_high"] = health.expit(log_odds + half)
     # Like p_silent itself, its interval never exceeds what is said of leaving at all.

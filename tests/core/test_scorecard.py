@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import ArtefactError, FeatureMismatch
-from models.scorecard import PairTerm, Scorecard, Term
+from models.scorecard import PairTerm, Scorecard, Term, deviations
 
 RENEWAL = Term("days_to_renewal", "steps", (30, 90), (), (1.5, 0.5, 0.0), missing=0.2)
 CSAT = Term("csat", "line", (2, 4), (), (0.8, 0.0))
@@ -120,6 +120,17 @@ def test_one_at_a_time_equals_the_batch_bit_for_bit(scorecard, columns):
         assert scorecard.contributions(alone).tobytes() == parts[row : row + 1].tobytes()
         if spread is not None:
             assert scorecard.spread(alone).tobytes() == spread[row : row + 1].tobytes()
+
+
+@settings(deadline=None)
+@given(scorecards(), accounts())
+def test_contributions_and_refits_looked_up_together_are_those_looked_up_apart(scorecard, columns):
+    contributions, spread = scorecard.look_up(columns)
+    assert contributions.tobytes() == scorecard.contributions(columns).tobytes()
+    apart = scorecard.spread(columns)
+    assert (spread is None) == (apart is None)
+    if spread is not None:
+        assert spread.tobytes() == apart.tobytes()
 
 
 def test_a_row_scores_the_same_alone_and_on_either_side_of_a_chunk():
@@ -263,6 +274,7 @@ def test_refits_are_scored_like_scorecards_of_their_own():
         assert scorecard.spread(columns)[:, k] == pytest.approx(alone.log_odds(columns), abs=1e-12)
     spread = scorecard.spread(columns)
     assert scorecard.standard_errors(columns) == pytest.approx(spread.std(axis=1, ddof=1))
+    assert deviations(spread).tobytes() == scorecard.standard_errors(columns).tobytes()
 
 
 def test_the_error_of_a_difference_leaves_out_what_both_moments_share():
