@@ -151,9 +151,8 @@ def _numbers(columns: Facts) -> list[pl.Series]:
 def _evaluated(prepared: Prepared, part: slice, baselines: Baselines, features: FeatureSet) -> pl.DataFrame:
     """All features of a part in one pass, then the facts that leave with them."""
     facts = [name for name in FACTS if name not in features.names]
-    values = (feature.value.alias(feature.name) for feature in features)
     frame = prepared.frame(part, baselines, features.reads.union(facts))
-    found = frame.select("account_id", "as_of", *values, *facts)
+    found = frame.select("account_id", "as_of", *features.expressions, *facts)
     known = prepared.accounts.known_at(prepared.numbers[part], prepared.at[part])
     if known.all():
         return found

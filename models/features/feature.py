@@ -81,7 +81,12 @@ class FeatureSet(Sequence[Feature]):
     def __contains__(self, key: object) -> bool:
         return key in self._by_name
 
-    @property
+    @cached_property
+    def expressions(self) -> tuple[pl.Expr, ...]:
+        """The features' values under their names."""
+        return tuple(feature.value.alias(feature.name) for feature in self._features)
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Feature names in order."""
         return tuple(self._by_name)
