@@ -4,7 +4,9 @@ questions (account, as_of) -> visible rows (`expand`) -> facts (`contacts`, `ans
 -> features (the lists by theme), with what is usual in the segment (`baselines`) as an argument.
 """
 
+import os
 from collections.abc import Container
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cached_property
 
@@ -26,6 +28,8 @@ from models.features.groups import Ints
 from models.features.outreach import OUTREACH, outreach_facts
 from models.history import History
 
+#: Parts answered at the same time at most: each needs some hundred megabytes.
+PARTS_AT_ONCE = 4
 #: What cannot be known where resolutions are not recorded.
 _OF_RESOLUTIONS = (
     *("quiet_failures_90d", "quiet_failures_365d", "days_since_lying", "issues_not_fixed_180d"),
@@ -47,8 +51,12 @@ def compute(
     Raises `UnknownAccount` for a pair whose account the history does not describe.
     """
     prepared = Prepared(history, as_of)
-    parts = [_evaluated(prepared, part, baselines, features) for part in prepared.parts()]
-    return pl.concat(parts)
+    parts = prepared.parts()
+    if len(parts) == 1:
+        return _evaluated(prepared, parts[0], baselines, features)
+    # NumPy and Polars let go of the interpreter while they calculate, so threads are enough to use several cores.
+    with ThreadPoolExecutor(min(len(parts), os.cpu_count() or 1, PARTS_AT_ONCE)) as pool:
+        return pl.concat(pool.map(lambda part: _evaluated(prepared, part, baselines, features), parts))
 
 
 class Prepared:
