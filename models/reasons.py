@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass
 from string import Formatter
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from models.features import FEATURES, Feature
 from models.features.commercial import MONTHLY
-from models.health import POINTS_PER_LOG_ODD
+from models.health import POINTS_PER_LOG_ODD, Floats
 from models.model import ChurnModel, columns
 from models.scorecard import PairTerm, Scorecard, Target, Term
 
@@ -67,10 +68,11 @@ def reasons(
     """
     card: Scorecard = getattr(model, target)
     teller = Teller(model, target)
-    contributions = card.contributions(columns(features)).tolist()
+    contributions = card.contributions(columns(features))
+    chosen = _all_chosen(contributions, top, harmful_only=harmful_only)
     return [
-        [teller.reason(told) for told in teller.tell(line, row, top, harmful_only=harmful_only)]
-        for line, row in zip(contributions, features.iter_rows(named=True), strict=True)
+        [teller.reason(told) for told in teller.tell_of(terms, line, row)]
+        for terms, line, row in zip(chosen, contributions.tolist(), features.iter_rows(named=True), strict=True)
     ]
 
 
@@ -111,9 +113,13 @@ class Teller:
 
         `contributions` are the scorecard's for `row`: the features and, where known, the facts they quote.
         """
+        return self.tell_of(_chosen(contributions, top, harmful_only=harmful_only), contributions, row)
+
+    def tell_of(self, terms: Sequence[int], contributions: Sequence[float], row: Row) -> list[Told]:
+        """One account's reasons of these terms (places among the scorecard's), in their order."""
         usual = self._usual_in(row.get("segment"))
         found = []
-        for i in _chosen(contributions, top, harmful_only=harmful_only):
+        for i in terms:
             amount = contributions[i]
             points = -POINTS_PER_LOG_ODD * amount + 0.0
             said = round(points, 1) + 0.0  # a rounded nothing has no sign
@@ -144,6 +150,17 @@ def _chosen(contributions: Sequence[float], top: int | None, *, harmful_only: bo
     if top is None and not harmful_only:
         return order
     return [i for i in order if (contributions[i] if harmful_only else abs(contributions[i])) >= _LEAST][:top]
+
+
+def _all_chosen(contributions: Floats, top: int | None, *, harmful_only: bool) -> list[list[int]]:
+    """`_chosen` of every row of (n, terms)."""
+    keys = -contributions if harmful_only else -np.abs(contributions)
+    order = np.argsort(keys, axis=1, kind="stable")
+    if top is None and not harmful_only:
+        every: list[list[int]] = order.tolist()
+        return every
+    counts = np.count_nonzero(keys <= -_LEAST, axis=1)
+    return [row[:count] for row, count in zip(order[:, :top].tolist(), counts.tolist(), strict=True)]
 
 
 def _subject(term: Term | PairTerm) -> Subject:
