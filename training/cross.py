@@ -72,7 +72,7 @@ def out_of_fold(
     place = np.full(frame.height, -1)
     place[material.rows] = np.arange(len(material.rows))
     cut = [Cut(fold, _labelled(place, fold.train), _labelled(place, fold.test)) for fold in folds]
-    cut = [part for part in cut if len(part.test)]
+    cut = [part for part in cut if len(part.test) and len(part.train)]
     chosen = choose_tau(material, cut, folds, taus)
     parts = _together(lambda part: _predictions(material, contract, part, chosen.by_block[part.fold.block]), cut)
     where = np.concatenate([part.test for part in cut])

@@ -129,7 +129,7 @@ def forward_folds(
         for g in range(groups):
             train = np.flatnonzero((at < learnt) & (group != g))
             test = np.flatnonzero((at >= tested.start) & (at < tested.stop) & (group == g))
-            if len(test) and len(train):
+            if len(test):
                 span = times[learnt - 1], times[tested.start], times[tested.stop - 1]
                 folds.append(Fold(block, g, *span, train=train, test=test))
     return Folds(tuple(folds), rows.height, purge, blocks, groups, seed)

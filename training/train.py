@@ -144,7 +144,7 @@ def _rows(known: History, cutoff: datetime, config: Config) -> Rows:
         )
     except TooFewLabels as error:
         folds, too_few = None, str(error)
-    if folds is not None and not len(folds):
+    if folds is not None and not any(len(fold.train) and len(fold.test) for fold in folds):
         folds, too_few = None, "All accounts belong to one family, so none can be tested on."
     return Rows(pairs, labels, folds, silent, left_out, too_few)
 

@@ -40,7 +40,7 @@ def cells(column: Column) -> st.SearchStrategy[Any]:
         values = st.integers(0, 10**9)
     else:
         low = None if column.minimum is None else column.minimum
-        values = st.floats(low, 1e12 if low is not None else None, allow_nan=False, allow_infinity=False)
+        values = st.floats(-1e12 if low is None else low, 1e12, allow_nan=False, allow_infinity=False)
     return values if column.required else st.none() | values
 
 

@@ -50,7 +50,7 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     path = tmp_path / "notes.db"
     path.write_text("my notes, which are long enough to be looked at as the head of a database file, or so one hopes")
     engine = connect(f"sqlite:///{path}")
-    with pytest.raises(sa.exc.DatabaseError), engine.connect():
+    with pytest.raises(StoreError, match="cannot be used"), engine.connect():
         pass
     engine.dispose()
 
