@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import ArtefactError, ContractError, FeatureMismatch
-from models.terms import PairTerm, Term
+from models.terms import AnyTerm
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -148,13 +148,12 @@ def health(log_odds_churn: Floats, params: HealthParams) -> Floats:
     return np.clip(unclipped_health(log_odds_churn, params), 0.0, 100.0)
 
 
-def components(
-    contributions: Floats, terms: Sequence[Term | PairTerm], component_of: Mapping[str, str]
-) -> dict[str, Floats]:
+def components(contributions: Floats, terms: Sequence[AnyTerm], component_of: Mapping[str, str]) -> dict[str, Floats]:
     """Component -> (n,) points; 50 plus their sum is the unclipped health of the same churn scorecard.
 
     `contributions` (n, terms) come from the scorecard, `component_of` maps each feature to its component. A
-    pair of features from two components gives each half. Raises `FeatureMismatch` for a feature without one.
+    grid of several features gives the component of each an equal part. Raises `FeatureMismatch` for a feature
+    without one.
     """
     found = {name: np.zeros(len(contributions)) for name in COMPONENTS}
     for column, term in zip(contributions.T, terms, strict=True):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import FeatureMismatch
-from models.terms import Knots, PairTerm, Term
+from models.terms import AnyTerm, Knots, Term
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -104,7 +104,7 @@ class Lookup:
     high: Floats
 
     @classmethod
-    def of(cls, terms: Sequence[Term | PairTerm], refits: int) -> "Lookup":
+    def of(cls, terms: Sequence[AnyTerm], refits: int) -> "Lookup":
         """Lay out terms that carry `refits` replicates each."""
         axes = tuple(tuple(map(_axis, term.features, term.axes, term.is_text)) for term in terms)
         stretches = [_stretch(term) for term in terms]
@@ -112,7 +112,7 @@ class Lookup:
         sizes = [len(stretch.level) for stretch in stretches]
         return cls(
             axes=axes,
-            is_text={axis.feature: axis.is_text for pair in axes for axis in pair},
+            is_text={axis.feature: axis.is_text for term in axes for axis in term},
             starts=_column([sum(sizes[:i]) for i in range(len(sizes))]).astype(np.intp),
             entries=_join(stretches, refits),
             lines=np.array(lines, dtype=np.intp),
@@ -134,9 +134,9 @@ class Lookup:
     def places(self, columns: Columns, part: slice) -> Indices:
         """(terms, n) place of each value among the entries of its term."""
         found = np.empty((len(self.axes), part.stop - part.start), dtype=np.intp)
-        for row, (first, *second) in zip(found, self.axes, strict=True):
+        for row, (first, *others) in zip(found, self.axes, strict=True):
             row[:] = first.locate(columns[first.feature][part])
-            for axis in second:
+            for axis in others:
                 np.multiply(row, axis.width, out=row)
                 np.add(row, axis.locate(columns[axis.feature][part]), out=row)
         return found
@@ -185,7 +185,7 @@ def _axis(feature: str, knots: Knots, is_text: bool) -> Edges | Categories:
     return Categories(feature, codes | {None: len(knots)})
 
 
-def _stretch(term: Term | PairTerm) -> Stretch:
+def _stretch(term: AnyTerm) -> Stretch:
     tables = np.array([term.table, *term.replicate_tables()], dtype=np.float64).T
     origin, level, slope = np.zeros(len(tables)), tables, np.zeros_like(tables)
     if isinstance(term, Term) and term.kind == "line":

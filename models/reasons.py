@@ -23,7 +23,8 @@ from models.features import FEATURES, Feature
 from models.features.commercial import MONTHLY
 from models.health import POINTS_PER_LOG_ODD, Floats
 from models.model import ChurnModel, columns
-from models.scorecard import PairTerm, Scorecard, Target, Term
+from models.scorecard import Scorecard, Target
+from models.terms import AnyTerm
 
 #: Reasons that move the score by less are not told among the first.
 LEAST_POINTS = 0.05
@@ -163,13 +164,13 @@ def _all_chosen(contributions: Floats, top: int | None, *, harmful_only: bool) -
     return [row[:count] for row, count in zip(order[:, :top].tolist(), counts.tolist(), strict=True)]
 
 
-def _subject(term: Term | PairTerm) -> Subject:
+def _subject(term: AnyTerm) -> Subject:
     features = [FEATURES[name] for name in term.features]
     label = " x ".join(feature.label for feature in features)
     return Subject(term.name, label, features[0].component, term.name if len(features) == 1 else None)
 
 
-def _says(term: Term | PairTerm) -> _Say:
+def _says(term: AnyTerm) -> _Say:
     says = [_sentence(FEATURES[name]) for name in term.features]
     if len(says) == 1:
         return says[0]

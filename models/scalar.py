@@ -13,7 +13,7 @@ import numpy as np
 
 from models.errors import FeatureMismatch
 from models.scorecard import Scorecard
-from models.terms import Knots, PairTerm, Term
+from models.terms import AnyTerm, GridTerm, Knots, Term
 
 Row = Mapping[str, Any]
 #: Per distinct axis: which entry of a table, and how far beyond its knot the value lies.
@@ -32,7 +32,7 @@ class Axes:
             for term in card.all_terms:
                 self.number(term)
 
-    def number(self, term: Term | PairTerm) -> int:
+    def number(self, term: AnyTerm) -> int:
         """Which of the axes is the term's."""
         cut = (term.features, term.axes, isinstance(term, Term) and term.kind)
         if cut not in self._numbers:
@@ -100,7 +100,7 @@ class ScalarCard:
         return float(np.sqrt(np.add.reduce(off * off) / (len(refits) - 1)))
 
 
-def _lay_out(term: Term | PairTerm, table: Sequence[float]) -> tuple[list[float], list[float]]:
+def _lay_out(term: AnyTerm, table: Sequence[float]) -> tuple[list[float], list[float]]:
     """A table's levels and slopes; of a line: before the first knot, from each on, beyond the last, missing."""
     if not (isinstance(term, Term) and term.kind == "line"):
         return list(table), [0.0] * len(table)
@@ -109,9 +109,9 @@ def _lay_out(term: Term | PairTerm, table: Sequence[float]) -> tuple[list[float]
     return [values[0], *values, missing], [0.0, *rises, 0.0, 0.0]
 
 
-def _find(term: Term | PairTerm) -> _Find:
-    if isinstance(term, PairTerm):
-        return _find_pair(term)
+def _find(term: AnyTerm) -> _Find:
+    if isinstance(term, GridTerm):
+        return _find_grid(term)
     if term.kind == "line":
         return _find_line(term.feature, term.knots)
     place = _place(term.feature, term.axes[0], term.is_text[0])
@@ -132,10 +132,18 @@ def _find_line(name: str, knots: tuple[float, ...]) -> _Find:
     return find
 
 
-def _find_pair(term: PairTerm) -> _Find:
-    (one, other), width = term.features, len(term.grid[0])
-    first, second = (_place(*axis) for axis in zip(term.features, term.axes, term.is_text, strict=True))
-    return lambda row: (first(row.get(one)) * width + second(row.get(other)), 0.0)
+def _find_grid(term: GridTerm) -> _Find:
+    places = [_place(*axis) for axis in zip(term.features, term.axes, term.is_text, strict=True)]
+    first, *others = zip(term.features, places, term.shape, strict=True)
+
+    def find(row: Row) -> tuple[int, float]:
+        name, place, _ = first
+        at = place(row.get(name))
+        for name, place, width in others:
+            at = at * width + place(row.get(name))
+        return at, 0.0
+
+    return find
 
 
 def _place(name: str, knots: Knots, is_text: bool) -> _Place:

@@ -25,16 +25,16 @@ import numpy.typing as npt
 
 from models.errors import ArtefactError, FeatureMismatch
 from models.lookup import Columns, Floats, Lookup
-from models.terms import PairTerm, Term, assign, floats, require
+from models.terms import AnyTerm, GridTerm, Term, assign, floats, require
 
-__all__ = ["Columns", "Contribution", "PairTerm", "Row", "Scorecard", "Target", "Term"]
+__all__ = ["Columns", "Contribution", "GridTerm", "Row", "Scorecard", "Target", "Term"]
 
 Target = Literal["churn", "silent"]
 TARGETS = ("churn", "silent")
 
 #: Rows looked up at a time, so that the working arrays of some fifty terms stay in a core's cache.
 _CHUNK = 2048
-_Either = TypeVar("_Either", Term, PairTerm)
+_Either = TypeVar("_Either", Term, GridTerm)
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,20 @@ class Scorecard:
     target: Target
     base: float
     terms: tuple[Term, ...] = ()
-    pairs: tuple[PairTerm, ...] = ()
+    grids: tuple[GridTerm, ...] = ()
     base_replicates: tuple[float, ...] = ()
     _lookup: Lookup = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        assign(self, base=float(self.base), terms=tuple(self.terms), pairs=tuple(self.pairs))
+        assign(self, base=float(self.base), terms=tuple(self.terms), grids=tuple(self.grids))
         assign(self, base_replicates=floats(self.base_replicates))
         _check(self)
         assign(self, _lookup=Lookup.of(self.all_terms, len(self.base_replicates)))
 
     @property
-    def all_terms(self) -> tuple[Term | PairTerm, ...]:
-        """Terms, then pairs: the order of the columns of `contributions`."""
-        return (*self.terms, *self.pairs)
+    def all_terms(self) -> tuple[AnyTerm, ...]:
+        """Terms, then grids: the order of the columns of `contributions`."""
+        return (*self.terms, *self.grids)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ class Scorecard:
         return result
 
     def contributions(self, columns: Columns) -> Floats:
-        """(n, terms + pairs) log-odds per term; see `total`. Errors as for `log_odds`."""
+        """(n, terms + grids) log-odds per term; see `total`. Errors as for `log_odds`."""
         ready, rows = self._lookup.columns(columns)
         result = np.empty((len(self.all_terms), rows))
         for part in _chunks(rows):
@@ -196,7 +196,7 @@ class Scorecard:
             base=self.base + shift,
             base_replicates=tuple(value + shift for value in self.base_replicates),
             terms=tuple(_shifted(term, means.get(term.name, 0.0)) for term in self.terms),
-            pairs=tuple(_shifted(pair, means.get(pair.name, 0.0)) for pair in self.pairs),
+            grids=tuple(_shifted(grid, means.get(grid.name, 0.0)) for grid in self.grids),
         )
 
     def describe(self) -> tuple[Row, ...]:
@@ -219,7 +219,8 @@ class Scorecard:
             "base": self.base,
             "base_replicates": np.array(self.base_replicates, dtype=np.float64),
             "terms": [_plain_term(term) for term in self.terms],
-            "pairs": [_plain_pair(pair) for pair in self.pairs],
+            # Stored under the name from when a grid had two features and no more.
+            "pairs": [_plain_grid(grid) for grid in self.grids],
         }
 
     @classmethod
@@ -227,8 +228,9 @@ class Scorecard:
         """Read `to_plain`'s form. Raises `ArtefactError` for anything else."""
         try:
             terms = tuple(Term(**entry) for entry in plain["terms"])
-            pairs = tuple(PairTerm(**entry) for entry in plain["pairs"])
-            return cls(**{**plain, "terms": terms, "pairs": pairs})
+            grids = tuple(GridTerm(**entry) for entry in plain["pairs"])
+            rest = {name: value for name, value in plain.items() if name not in ("terms", "pairs")}
+            return cls(**rest, terms=terms, grids=grids)
         except (TypeError, ValueError, KeyError) as error:
             raise ArtefactError(f"The stored scorecard cannot be read: {error}.") from error
 
@@ -294,13 +296,13 @@ def _plain_term(term: Term) -> dict[str, Any]:
     }
 
 
-def _plain_pair(pair: PairTerm) -> dict[str, Any]:
+def _plain_grid(grid: GridTerm) -> dict[str, Any]:
     return {
-        "features": list(pair.features),
+        "features": list(grid.features),
         "knots": [
             list(knots) if is_text else np.array(knots, dtype=np.float64)
-            for knots, is_text in zip(pair.knots, pair.is_text, strict=True)
+            for knots, is_text in zip(grid.knots, grid.is_text, strict=True)
         ],
-        "grid": np.array(pair.grid, dtype=np.float64),
-        "replicates": np.array(pair.replicates, dtype=np.float64),
+        "grid": np.array(grid.grid, dtype=np.float64),
+        "replicates": np.array(grid.replicates, dtype=np.float64),
     }

@@ -1,4 +1,4 @@
-"""The tables a scorecard is made of: one feature's bins, or the grid of a pair of features, in log-odds.
+"""The tables a scorecard is made of: one feature's bins, or a grid of two or three, in log-odds.
 
 A table is declared by plain numbers and texts, checked when it is built, and can name its own bins, so that
 a person can read the model line by line.
@@ -7,7 +7,7 @@ a person can read the model line by line.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise, product
 from typing import Any, Literal
 
 from models.errors import ArtefactError
@@ -15,6 +15,10 @@ from models.errors import ArtefactError
 Kind = Literal["line", "steps", "category"]
 #: The edges of a numeric feature's bins, or the categories of a text feature.
 Knots = tuple[float, ...] | tuple[str, ...]
+
+#: The entries of a grid: numbers, inside as many tuples as it has features.
+Grid = tuple[Any, ...]
+GRID_FEATURES = (2, 3)
 
 KINDS = ("line", "steps", "category")
 
@@ -98,34 +102,33 @@ class Term:
 
 
 @dataclass(frozen=True)
-class PairTerm:
-    """A grid over two features.
+class GridTerm:
+    """A grid over two or three features.
 
     `knots`: for each feature either its edges (numbers, as in `steps`) or its categories (text). The grid has
-    a row per bin of the first feature and a column per bin of the second; after the bins comes the one for
-    missing, and for categories then the one for unseen. `replicates`, when given, are K such grids. Raises
-    `ArtefactError` when it makes no sense.
+    an entry per bin of the first feature, each with one per bin of the second (and each of those, where there is a
+    third, with one per bin of the third); after the bins comes the one for missing, and for categories then the one
+    for unseen. `replicates`, when given, are K such grids. Raises `ArtefactError` when it makes no sense.
     """
 
-    features: tuple[str, str]
-    knots: tuple[Knots, Knots]
-    grid: tuple[tuple[float, ...], ...]
-    replicates: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    features: tuple[str, ...]
+    knots: tuple[Knots, ...]
+    grid: Grid
+    replicates: tuple[Grid, ...] = ()
 
     def __post_init__(self) -> None:
         assign(self, features=tuple(self.features), knots=tuple(map(_knots, self.knots)))
-        assign(self, grid=tuple(map(floats, self.grid)))
-        assign(self, replicates=tuple(tuple(map(floats, grid)) for grid in self.replicates))
-        _check_pair(self)
+        assign(self, grid=_nested(self.grid), replicates=tuple(map(_nested, self.replicates)))
+        _check_grid(self)
 
     @property
     def name(self) -> str:
-        """Both features' names."""
-        return f"{self.features[0]} x {self.features[1]}"
+        """All features' names."""
+        return " x ".join(map(str, self.features))
 
     @property
     def axes(self) -> tuple[Knots, ...]:
-        """Edges or categories of either feature."""
+        """Edges or categories of each feature."""
         return self.knots
 
     @property
@@ -134,33 +137,46 @@ class PairTerm:
         return tuple(isinstance(knots[0], str) for knots in self.knots)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """How many places each feature has, missing (and unseen) included."""
+        return tuple(len(knots) + 2 for knots in self.knots)
+
+    @property
     def table(self) -> tuple[float, ...]:
         """The grid, row after row: the order of a flattened replicate."""
-        return tuple(value for row in self.grid for value in row)
+        return _flat(self.grid, len(self.features))
 
     @property
     def bins(self) -> tuple[str, ...]:
         """What each number of `table` is for, in words."""
-        rows, columns = (_bin_texts(*axis) for axis in zip(self.axes, self.is_text, strict=True))
-        first, second = self.features
-        return tuple(f"{first} {row}, {second} {column}" for row in rows for column in columns)
+        words = [
+            [f"{name} {text}" for text in _bin_texts(knots, is_text)]
+            for name, knots, is_text in zip(self.features, self.axes, self.is_text, strict=True)
+        ]
+        return tuple(map(", ".join, product(*words)))
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Where a pair of values can fall, in words."""
+        """Where the values can fall together, in words."""
         return self.bins
 
-    def with_table(self, table: Sequence[float], replicates: Sequence[Sequence[float]] = ()) -> "PairTerm":
+    def with_table(self, table: Sequence[float], replicates: Sequence[Sequence[float]] = ()) -> "GridTerm":
         """The same bins with other numbers, in the order of `table`."""
-        return replace(self, grid=self._grid(table), replicates=tuple(map(self._grid, replicates)))
+        return replace(self, grid=self._folded(table), replicates=tuple(map(self._folded, replicates)))
 
     def replicate_tables(self) -> tuple[tuple[float, ...], ...]:
         """K tables, each in the order of `table`."""
-        return tuple(tuple(value for row in grid for value in row) for grid in self.replicates)
+        return tuple(_flat(grid, len(self.features)) for grid in self.replicates)
 
-    def _grid(self, table: Sequence[float]) -> tuple[tuple[float, ...], ...]:
-        width = len(self.grid[0])
-        return tuple(tuple(table[start : start + width]) for start in range(0, len(table), width))
+    def _folded(self, table: Sequence[float]) -> Grid:
+        folded: Sequence[Any] = table
+        for width in reversed(self.shape[1:]):
+            folded = [folded[start : start + width] for start in range(0, len(folded), width)]
+        return tuple(folded)
+
+
+#: A table of one feature's bins or a grid of several features'.
+AnyTerm = Term | GridTerm
 
 
 def assign(instance: object, **values: Any) -> None:
@@ -187,6 +203,18 @@ def _texts(values: Sequence[str]) -> tuple[str, ...]:
 
 def _knots(values: Sequence[float] | Sequence[str]) -> Knots:
     return _texts(values) if any(isinstance(value, str) for value in values) else floats(values)  # type: ignore[arg-type]
+
+
+def _nested(values: Sequence[Any]) -> Grid:
+    """A grid's entries as floats in tuples, whatever number and sequence types they came in."""
+    cells = values.tolist() if hasattr(values, "tolist") else values
+    return tuple(_nested(cell) if isinstance(cell, Sequence) else float(cell) for cell in cells)
+
+
+def _flat(grid: Grid, depth: int) -> tuple[float, ...]:
+    for _ in range(depth - 1):
+        grid = tuple(chain.from_iterable(grid))
+    return grid
 
 
 def _check_term(term: Term) -> None:
@@ -220,22 +248,30 @@ def _check_slopes(term: Term) -> None:
             require(usable, f"The line of {term.feature!r} is too steep between its knots {i} and {i + 1}.")
 
 
-def _check_pair(pair: PairTerm) -> None:
-    require(len(pair.features) == 2 and len(pair.knots) == 2, "A pair term needs exactly two features with knots.")
-    require(all(isinstance(name, str) and name for name in pair.features), "A pair term names no feature.")
-    require(pair.features[0] != pair.features[1], f"The pair {pair.name!r} uses one feature twice.")
-    for knots in pair.knots:
-        require(len(knots) > 0, f"The pair {pair.name!r} has an axis without edges or categories.")
+def _check_grid(term: GridTerm) -> None:
+    many = len(term.features)
+    require(many in GRID_FEATURES and len(term.knots) == many, "A grid needs two or three features, each with knots.")
+    require(all(isinstance(name, str) and name for name in term.features), "A grid names no feature.")
+    require(len(set(term.features)) == many, f"The grid {term.name!r} uses one feature twice.")
+    for knots in term.knots:
+        require(len(knots) > 0, f"The grid {term.name!r} has an axis without edges or categories.")
         if isinstance(knots[0], str):
-            _check_categories(pair.name, knots)
+            _check_categories(term.name, knots)
         else:
-            _check_edges(pair.name, knots)
-    rows, columns = (len(knots) + 2 for knots in pair.knots)
-    for grid in (pair.grid, *pair.replicates):
-        _check_length(pair.name, len(grid), rows)
-        for row in grid:
-            _check_length(pair.name, len(row), columns)
-            _check_finite(pair.name, row)
+            _check_edges(term.name, knots)
+    for grid in (term.grid, *term.replicates):
+        _check_shape(term.name, grid, term.shape)
+
+
+def _check_shape(name: str, grid: Grid, shape: tuple[int, ...]) -> None:
+    _check_length(name, len(grid), shape[0])
+    if len(shape) == 1:
+        require(all(isinstance(cell, float) for cell in grid), f"An entry of {name!r} is not a number.")
+        _check_finite(name, grid)
+    else:
+        for part in grid:
+            require(isinstance(part, tuple), f"The table of {name!r} has too few dimensions.")
+            _check_shape(name, part, shape[1:])
 
 
 def _check_edges(name: str, knots: Knots) -> None:

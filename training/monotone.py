@@ -59,15 +59,14 @@ def mass(term: Term, values: Floats, weights: Floats | None = None) -> Floats:
     counts = np.ones(len(x)) if weights is None else weights[known]
     knots = np.array(term.knots)
     if term.kind == "steps":
-        return np.bincount(knots.searchsorted(x, "right"), counts, len(knots) + 1)
-    x = np.clip(x, knots[0], knots[-1])
-    left = np.clip(knots.searchsorted(x, "right") - 1, 0, max(len(knots) - 2, 0))
+        return _sums(knots.searchsorted(x, "right"), counts, len(knots) + 1)
     if len(knots) == 1:
-        return np.bincount(left, counts, 1)
-    share = (x - knots[left]) / (knots[left + 1] - knots[left])
-    below, above = (
-        np.bincount(left, counts * (1 - share), len(knots)),
-        np.bincount(left + 1, counts * share, len(knots)),
-    )
-    both: Floats = below + above
-    return both
+        return np.array([counts.sum()])
+    x = np.clip(x, knots[0], knots[-1])
+    left = np.clip(knots.searchsorted(x, "right") - 1, 0, len(knots) - 2)
+    share = (x - knots[left]) / np.diff(knots)[left]
+    return _sums(left, counts * (1 - share), len(knots)) + _sums(left + 1, counts * share, len(knots))
+
+
+def _sums(places: npt.NDArray[np.intp], counts: Floats, size: int) -> Floats:
+    return np.bincount(places, counts, size).astype(np.float64)

@@ -26,7 +26,7 @@ from models.health import (
     trend,
     unclipped_health,
 )
-from models.scorecard import PairTerm, Scorecard, Term
+from models.scorecard import GridTerm, Scorecard, Term
 
 PARAMS = HealthParams(p_ref=0.043)
 log_odds = st.floats(-30, 30)
@@ -102,7 +102,7 @@ TERMS = (
     Term("csat", "steps", (3,), (), (0.5, -0.1), missing=0.07),
     Term("billing", "category", (), ("annual", "monthly"), (-0.1, 0.3)),
 )
-PAIR = PairTerm(("crr_90d", "billing"), ((0.2,), ("annual",)), ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), (0.7, 0.8, 0.9)))
+PAIR = GridTerm(("crr_90d", "billing"), ((0.2,), ("annual",)), ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), (0.7, 0.8, 0.9)))
 COMPONENT_OF = {"crr_90d": "effort", "csat": "sentiment", "billing": "commercial"}
 COLUMNS = {
     "crr_90d": array(0.5, 0.1, np.nan, 0.3),
@@ -125,6 +125,14 @@ def test_components_by_hand():
         {"effort": 0.9, "resolution": 0.0, "sentiment": 0.5, "silence": 0.0, "commercial": 0.6}
     )
     assert tuple(found) == COMPONENTS
+
+
+def test_a_grid_of_three_features_gives_each_component_its_third():
+    triple = GridTerm(("crr_90d", "billing", "csat"), ((0.2,), ("annual",), (3,)), np.full((3, 3, 3), 0.9))
+    card = Scorecard("churn", 0.0, (), (triple,))
+    found = components(card.contributions(COLUMNS), card.all_terms, COMPONENT_OF)
+    points = {name: -values[0] * math.log(2) / 10 for name, values in found.items()}
+    assert points == pytest.approx({"effort": 0.3, "resolution": 0, "sentiment": 0.3, "silence": 0, "commercial": 0.3})
 
 
 def test_50_and_the_components_are_the_unclipped_health():

@@ -46,7 +46,7 @@ from models.registry import (
     verify,
 )
 from models.registry.plain import dumps, loads
-from models.scorecard import PairTerm, Scorecard, Term
+from models.scorecard import GridTerm, Scorecard, Term
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 PLAIN = {"churn": {"base": -3.0, "values": np.array([0.5, -0.5])}, "names": ["a", "b"], "flag": True, "none": None}
@@ -802,7 +802,7 @@ def handmade() -> tuple[dict, Facts, datetime]:
             Term("csat_level", "line", (2, 3.5, 5), (), (0.75, 0.1, -0.4), missing=0.05),
             Term("billing", "category", (), ("annual", "monthly"), (-0.1, 0.4), missing=0.02, unseen=0.03),
         ),
-        (PairTerm(("billing", "crr_90d"), (("annual",), (0.2,)), ((0.0, 0.3, 0.1), (0.2, 0.6, 0.1), (0.1, 0.4, 0.0))),),
+        (GridTerm(("billing", "crr_90d"), (("annual",), (0.2,)), ((0.0, 0.3, 0.1), (0.2, 0.6, 0.1), (0.1, 0.4, 0.0))),),
     )
     silent = Scorecard(
         "silent",

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import ArtefactError, FeatureMismatch
-from models.scorecard import PairTerm, Scorecard, Term, deviations
+from models.scorecard import GridTerm, Scorecard, Term, deviations
 
 RENEWAL = Term("days_to_renewal", "steps", (30, 90), (), (1.5, 0.5, 0.0), missing=0.2)
 CSAT = Term("csat", "line", (2, 4), (), (0.8, 0.0))
 BILLING = Term("billing", "category", (), ("annual", "monthly"), (-0.1, 0.4), missing=0.05, unseen=0.3)
-GRID = PairTerm(
+GRID = GridTerm(
     ("billing", "contacts_90d"),
     (("annual", "monthly"), (1.0, 4.0)),
     (
@@ -70,16 +70,14 @@ def scorecards(draw: st.DrawFn) -> Scorecard:
         terms.append(
             Term(feature, "category", (), categories, table(size), draw(small), draw(small), replicates=replicates)
         )
-    pairs = []
-    for features in draw(st.sets(st.sampled_from([("x", "u"), ("y", "z"), ("v", "u")]))):
+    grids = []
+    for features in draw(st.sets(st.sampled_from([("x", "u"), ("y", "z"), ("v", "u"), ("z", "u", "x")]))):
         knots = tuple(("a", "c") if name in "uv" else draw(rising(1)) for name in features)
-        rows, columns = (len(axis) + 2 for axis in knots)
-
-        def grid(rows: int = rows, columns: int = columns) -> list[list[float]]:
-            return [table(columns) for _ in range(rows)]
-
-        pairs.append(PairTerm(features, knots, grid(), [grid() for _ in range(refits)]))
-    return Scorecard("churn", draw(small), terms, pairs, table(refits))
+        shape = tuple(len(axis) + 2 for axis in knots)
+        rng = np.random.default_rng(draw(st.integers(0, 99)))
+        drawn = [rng.normal(size=shape).tolist() for _ in range(1 + refits)]
+        grids.append(GridTerm(features, knots, drawn[0], drawn[1:]))
+    return Scorecard("churn", draw(small), terms, grids, table(refits))
 
 
 @st.composite
@@ -207,7 +205,7 @@ def test_a_pair_the_other_way_round_and_of_two_numbers():
         knots=GRID.knots[::-1],
         grid=tuple(zip(*GRID.grid, strict=True)),
     )
-    both = PairTerm(("a", "b"), ((0.0,), (1.0, 2.0)), ((1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12)))
+    both = GridTerm(("a", "b"), ((0.0,), (1.0, 2.0)), ((1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12)))
     columns = {
         "billing": text("monthly", None),
         "contacts_90d": numbers(3.9, np.nan),
@@ -216,6 +214,25 @@ def test_a_pair_the_other_way_round_and_of_two_numbers():
     }
     parts = Scorecard("churn", 0.0, (), (turned, both)).contributions(columns)
     assert parts.tolist() == [[0.12, 6.0], [0.24, 11.0]]
+
+
+def test_a_triple_by_hand():
+    cells = np.arange(3 * 4 * 3).reshape(
+        3, 4, 3
+    )  # a: < 0, >= 0, missing; billing: 2, missing, any other; b: 2, missing
+    triple = GridTerm(("a", "billing", "b"), ((0.0,), ("annual", "monthly"), (5.0,)), cells, [cells * 2, cells * 3])
+    columns = {
+        "a": numbers(-1, 0, np.nan, 7),
+        "billing": text("annual", "monthly", None, "weekly"),
+        "b": numbers(4.9, 5, np.nan, 0),
+    }
+    scorecard = Scorecard("churn", 1.0, (), (triple,), (1.0, 1.0))
+    assert scorecard.names == ("a x billing x b",)
+    assert scorecard.log_odds(columns).tolist() == [1 + 0, 1 + 12 + 3 + 1, 1 + 24 + 6 + 2, 1 + 12 + 9 + 0]
+    assert scorecard.spread(columns).tolist() == [[1, 1], [33, 49], [65, 97], [43, 64]]
+    told = scorecard.explain({"a": 0.0, "billing": "monthly", "b": 5.0})
+    assert [found.bin for found in told] == ["a >= 0, billing monthly, b >= 5"]
+    assert Scorecard.from_plain(scorecard.to_plain()) == scorecard
 
 
 def test_terms_and_pairs_of_the_same_feature_both_count():
@@ -365,6 +382,10 @@ def test_every_number_of_the_model_is_printed(scorecard):
         (lambda: Term("x", "category", (1,), ("a",), (0,)), "categories and knots"),
         (lambda: replace(GRID, grid=GRID.grid[:3]), "has 3 entries where 4"),
         (lambda: replace(GRID, grid=(*GRID.grid[:3], (0, 0))), "has 2 entries where 4"),
+        (lambda: replace(GRID, grid=(*GRID.grid[:3], 0.0)), "too few dimensions"),
+        (lambda: replace(GRID, grid=(*GRID.grid[:3], ((0, 0, 0, (0,))))), "not a number"),
+        (lambda: replace(GRID, features=("billing",)), "two or three features"),
+        (lambda: replace(GRID, features=("billing", "a", "b", "c")), "two or three features"),
         (lambda: replace(GRID, features=("billing", "billing")), "one feature twice"),
         (lambda: replace(GRID, knots=(("annual", "monthly"), ())), "without edges"),
         (lambda: replace(GRID, replicates=(GRID.grid[:2],)), "has 2 entries where 4"),

@@ -14,7 +14,7 @@ from models.model import columns
 from models.reasons import Teller, reasons
 from models.rows import MANY, RowScorer, columns_of, quoted
 from models.scalar import Axes, ScalarCard
-from models.scorecard import PairTerm, Scorecard, Term
+from models.scorecard import GridTerm, Scorecard, Term
 from models.scoring import score_features
 from tests.http.cast import NOW, history, model
 
@@ -38,8 +38,10 @@ def card(draw) -> Scorecard:
     steps = Term("y", "steps", knots, (), values(n + 1), *values(1), replicates=refits(n + 2))
     text = Term("t", "category", (), ("a", "b"), values(2), *values(2), replicates=refits(4))
     grid = [values(4) for _ in range(n + 2)]
-    pair = PairTerm(("y", "t"), (tuple(knots), ("a", "b")), grid, [[values(4) for _ in grid] for _ in range(3)])
-    return Scorecard("churn", draw(value), (line, steps, text), (pair,), values(3))
+    pair = GridTerm(("y", "t"), (tuple(knots), ("a", "b")), grid, [[values(4) for _ in grid] for _ in range(3)])
+    cells = np.random.default_rng(draw(st.integers(0, 99))).normal(size=(4, n + 2, 3, n + 2))
+    triple = GridTerm(("y", "t", "x"), (tuple(knots), ("b",), tuple(knots)), cells[0], cells[1:])
+    return Scorecard("churn", draw(value), (line, steps, text), (pair, triple), values(3))
 
 
 @settings(max_examples=60, deadline=None)
