@@ -19,7 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 from models.features import Feature
-from models.scorecard import Term
+from models.scorecard import Target, Term
 
 Floats = npt.NDArray[np.float64]
 
@@ -150,6 +150,26 @@ class Design:
         by_name = {term.feature: term for term in expert}
         found = [self._term(block, beta, by_name.pop(block.feature.name, None), weight) for block in self.layout.blocks]
         return (*found, *(scaled(term, weight) for term in by_name.values()))
+
+    def directed(self, expert: Sequence[Term], target: Target) -> Floats:
+        """(m, 1 + width) what declared directions ask of the expert's weight and the coefficients: every row times them
+        is how far a table moves the declared way from one place to the next, and must not be negative. The first row
+        is the weight itself, since the expert's tables move the declared way."""
+        by_name = {term.feature: term for term in expert}
+        rows = [np.eye(1, 1 + self.width)]
+        for block in self.layout.blocks:
+            direction = block.feature.direction(target)
+            if direction and block.feature.basis.kind != "category":
+                rows.append(direction * self._rises(block, by_name.get(block.feature.name)))
+        return np.vstack(rows)
+
+    def _rises(self, block: Block, expert: Term | None) -> Floats:
+        """(places - 1, 1 + width) from place to place of one table."""
+        places, part = block.places(expert), slice(block.start, block.stop)
+        found = np.zeros((len(places) - 1, 1 + self.width))
+        found[:, 0] = np.diff(_expert_values(expert, places, block.feature.basis.kind))
+        found[:, 1:][:, part] = np.diff(block.raw(places) / self.scales[part], axis=0)
+        return found
 
     def _term(self, block: Block, beta: Floats, expert: Term | None, weight: float) -> Term:
         part = slice(block.start, block.stop)

@@ -4,6 +4,7 @@ import math
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def load(path: Path | None = None) -> Expert:
         raise SettingsError(f"The expert weights name {unknown[0]!r}, which is no feature; see docs/features.md.")
     rates = [_rate(declared, name) for name in _SETTINGS[1:]]
     terms = tuple(_term(name, table) for name, table in declared.items() if name not in _SETTINGS)
+    for term in terms:
+        _moves_as_declared(term)
     return Expert(terms, *rates)
 
 
@@ -64,3 +67,15 @@ def _term(name: str, table: Any) -> Term:
         return Term(name, kind, tuple(table.get("edges", ())), (), tuple(map(float, table["steps"])), missing)
     points = [(float(x), float(value)) for x, value in table["line"]]
     return Term(name, kind, tuple(x for x, _ in points), (), tuple(value for _, value in points), missing)
+
+
+def _moves_as_declared(term: Term) -> None:
+    """The catalogue's directions hold for everybody's tables, an expert's too."""
+    feature = FEATURES[term.feature]
+    for direction in {feature.churn, feature.silent} - {0} if term.kind != "category" else ():
+        if any(direction * (after - before) < 0 for before, after in pairwise(term.values)):
+            way = "raises" if direction > 0 else "lowers"
+            raise SettingsError(
+                f"The expert weights of {term.feature!r} go against its declared direction: more of it {way} the risk; "
+                "let them move that way only, or leave the feature out."
+            )

@@ -4,6 +4,8 @@
     P1  10 to 29                               intercept and weight of the expert's score only
     P2  30 and more                            every feature may add its own part, held back by tau
 
+Every table moves only the way its feature declares; the fit itself keeps to that (`logistic`).
+
 Where a contract stands (bins of days to renewal, billing, segment: few, strong, and indicators whose scale is small) is
 always free to move (`CONTRACT_TAU`), in the model as in the rival that has nothing else; how free all other columns are
 (tau) is chosen by forward folds.
@@ -23,7 +25,7 @@ from models.features import FEATURES, Feature
 from models.health import expit
 from models.model import columns
 from models.scorecard import Scorecard, Target, Term
-from training import logistic
+from training import logistic, monotone
 from training.design import Design, Layout
 from training.expert import Expert
 
@@ -84,12 +86,14 @@ class Material:
         part = slice(None) if train is None else train
         design = Design.learn(self.layout, self.raw[part])
         x = design.matrix(self.raw[part])
-        return Prepared(self, design, self.score[part], x, self.y[part], self.accounts[part])
+        directed = design.directed(self.expert.terms, self.target)
+        return Prepared(self, design, self.score[part], x, self.y[part], self.accounts[part], directed)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What one fit learns from: expert scores (n,), design columns (n, d), labels (n,), accounts (n,)."""
+    """What one fit learns from: expert scores (n,), design columns (n, d), labels (n,), accounts (n,), and the
+    inequalities its features' directions ask for (m, 1 + d)."""
 
     material: Material
     design: Design
@@ -97,6 +101,7 @@ class Prepared:
     x: Floats
     y: Floats
     accounts: Rows
+    directed: Floats
 
     def freedom(self, tau: float | None) -> Floats:
         """(d,) each column's tau for the given one of service signals."""
@@ -104,6 +109,10 @@ class Prepared:
             return np.zeros(self.design.width)
         timing = self.design.layout.where({f.name for f in CONTRACT_TERMS if f.basis.kind != "line"})
         return np.where(timing, max(CONTRACT_TAU, tau), tau)
+
+    def fit(self, free: Floats, weights: Floats | None = None, start: logistic.Fit | None = None) -> logistic.Fit:
+        """The fit with so much freedom (d,) per column, keeping the declared directions."""
+        return logistic.fit(self.score, self.x, self.y, free, weights, start, directed=self.directed)
 
     def predict(self, fit: logistic.Fit, test: Rows) -> Floats:
         """(n,) log-odds of other positions of the material."""
@@ -115,7 +124,7 @@ def path(prepared: Prepared, taus: Sequence[float | None]) -> list[logistic.Fit]
     fits: list[logistic.Fit] = []
     for tau in taus:
         start = fits[-1] if fits else None
-        fits.append(logistic.fit(prepared.score, prepared.x, prepared.y, prepared.freedom(tau), start=start))
+        fits.append(prepared.fit(prepared.freedom(tau), start=start))
     return fits
 
 
@@ -133,8 +142,14 @@ def scorecard(prepared: Prepared, fit: logistic.Fit, refits: Sequence[logistic.F
 
 def _tables(prepared: Prepared, fit: logistic.Fit) -> Scorecard:
     expert = prepared.material.expert
-    terms: tuple[Term, ...] = prepared.design.terms(fit.beta, expert.terms, fit.b)
-    return Scorecard(expert.target, fit.a + fit.b * expert.base, terms)
+    terms = prepared.design.terms(fit.beta, expert.terms, fit.b)
+    return Scorecard(expert.target, fit.a + fit.b * expert.base, tuple(_level(term, expert.target) for term in terms))
+
+
+def _level(term: Term, target: Target) -> Term:
+    """Without the last bits by which a table that keeps its direction may still miss it."""
+    direction = 0 if term.kind == "category" else FEATURES[term.feature].direction(target)
+    return monotone.project(term, direction, np.ones(len(term.values)))
 
 
 def resampled(
@@ -147,7 +162,7 @@ def resampled(
     free = prepared.freedom(tau)
 
     def refit(weights: Rows) -> logistic.Fit:
-        return logistic.fit(prepared.score, prepared.x, prepared.y, free, weights.astype(np.float64), fit)
+        return prepared.fit(free, weights.astype(np.float64), fit)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(refit, drawn))

@@ -58,6 +58,10 @@ class Feature:
         """Whether the value is text."""
         return self.basis.kind == "category"
 
+    def direction(self, target: Literal["churn", "silent"]) -> Direction:
+        """Which way a higher value moves the risk of one scorecard."""
+        return self.churn if target == "churn" else self.silent
+
 
 class FeatureSet(Sequence[Feature]):
     """An ordered set of features: what the model will see."""

@@ -1,14 +1,18 @@
 """The prior-centred fit: what it must be without data, with data, and as tables."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import nnls
 
 from models.errors import SettingsError
 from models.features import FEATURES
 from models.model import columns
+from models.scorecard import Scorecard, Target
 from training import expert, fit, logistic
 
 
@@ -69,6 +73,66 @@ def test_contract_terms_are_free_in_the_model_and_in_its_rival() -> None:
         assert set(free[timing]) == {fit.CONTRACT_TAU}
         assert set(free[~timing]) == {0.05}
     assert not whole.freedom(fit.RECALIBRATED).any()
+
+
+def free_and_kept(seed: int, target: Target) -> tuple[fit.Prepared, logistic.Fit, logistic.Fit]:
+    prepared = fit.Material.of(small(seed=seed), target, expert.load()).prepare()
+    free = prepared.freedom(0.5)
+    return prepared, logistic.fit(prepared.score, prepared.x, prepared.y, free), prepared.fit(free)
+
+
+def against(card: Scorecard) -> list[str]:
+    """The terms of which some table, refits included, moves the wrong way somewhere."""
+    found = []
+    for term in card.terms:
+        direction = FEATURES[term.feature].direction(card.target) if term.kind != "category" else 0
+        tables = np.array([term.table, *term.replicates])[:, : len(term.values)]
+        if (direction * np.diff(tables) < 0).any():
+            found.append(term.feature)
+    return found
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from(["churn", "silent"]))
+def test_declared_directions_are_kept_by_the_fit(seed: int, target: Target) -> None:
+    prepared, free, kept = free_and_kept(seed, target)
+    assert (prepared.directed @ np.array([free.b, *free.beta])).min() < -0.01  # noise alone goes against some
+    assert (prepared.directed @ np.array([kept.b, *kept.beta])).min() > -1e-9
+    assert against(fit.scorecard(prepared, kept)) == []
+
+
+@pytest.mark.parametrize("target", ["churn", "silent"])
+def test_within_its_walls_the_fit_is_the_best_one(target: Target) -> None:
+    """No way that the directions allow leads up: the gradient lies in the cone of the walls that are touched."""
+    prepared, _, kept = free_and_kept(3, target)
+    tau = prepared.freedom(0.5)
+    residual = prepared.y - 1 / (1 + np.exp(-kept.log_odds(prepared.score, prepared.x)))
+    gradient = np.array(
+        [residual @ prepared.score - (kept.b - 1) / 0.25**2, *(prepared.x.T @ residual - kept.beta / tau**2)]
+    )
+    touched = np.abs(prepared.directed @ np.array([kept.b, *kept.beta])) < 1e-8
+    _, missed = nnls(prepared.directed[touched].T, -gradient)
+    assert missed < 1e-3 * np.linalg.norm(gradient)
+    assert touched.sum() > 5
+
+
+def test_directions_that_the_data_follows_cost_nothing() -> None:
+    rng = np.random.default_rng(5)
+    x, score = rng.normal(size=(800, 2)), rng.normal(size=800) - 1
+    y = (rng.random(800) < 1 / (1 + np.exp(1 - 1.5 * x[:, 0] + x[:, 1]))).astype(float)
+    walls = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, -1.0]])
+    free = logistic.fit(score, x, y, np.full(2, 0.5))
+    assert logistic.fit(score, x, y, np.full(2, 0.5), directed=walls).beta == pytest.approx(free.beta, abs=1e-9)
+    other = logistic.fit(score, x, y, np.full(2, 0.5), directed=-walls[1:2])
+    alone = logistic.fit(score, x, y, np.array([0.0, 0.5]))
+    assert other.beta == pytest.approx(alone.beta, abs=1e-6)
+
+
+def test_an_expert_who_goes_against_a_direction_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "expert.toml"
+    path.write_text("base_rate_churn = 0.04\nbase_rate_silent = 0.03\n[csat_level]\nline = [[1.0, 0.0], [5.0, 0.4]]\n")
+    with pytest.raises(SettingsError, match=r"'csat_level' go against .* more of it lowers the risk"):
+        expert.load(path)
 
 
 def test_more_freedom_never_fits_worse() -> None:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from models.errors import LeakageError, TooFewLabels
-from models.features import compute
+from models.features import FEATURES, compute
 from models.history import History
 from models.loading import load_model
 from models.model import ChurnModel
@@ -56,6 +56,17 @@ def test_everything_adds_up_for_every_account(simulated: Simulated, history: His
         told = reasons(trained.model, scored.features, target)
         sums = [base + sum(reason.log_odds for reason in row) for row in told]
         assert np.abs(np.array(sums) - scores[log_odds].to_numpy()).max() < 1e-9
+
+
+def test_every_saved_table_moves_as_declared(trained: Trained) -> None:
+    for target in ("churn", "silent"):
+        card = getattr(trained.model, target)
+        directed = [term for term in card.terms if term.kind != "category"]
+        assert len(directed) > 40
+        for term in directed:
+            tables = np.array([term.table, *term.replicates])[:, : len(term.values)]
+            assert len(tables) > 10
+            assert (FEATURES[term.feature].direction(target) * np.diff(tables) >= 0).all(), term.feature
 
 
 def test_every_reason_is_a_sentence_with_its_points(simulated: Simulated, history: History, trained: Trained) -> None:
