@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -94,12 +95,17 @@ def train(
         tell("reading the history")
         history = _history(data, source, settings)
         cutoff = as_of or _end(history)
-        trained = training.train(history, cutoff, chosen, tell)
+        trained = training.train(history, cutoff, chosen, tell, _say if not as_json else lambda _: None)
         model_id = artefact.save(trained, settings.artifacts, now(), chosen, _revision())
     if promote:
         registry.promote(settings.artifacts, model_id, _who(), now(), why)
         _record(settings)
     _say_trained(model_id, artefact.plain(trained.report), trained.model.status, promoted=promote, as_json=as_json)
+
+
+def _say(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        click.echo(f"- {sentence}", err=True)
 
 
 def _say_trained(model_id: str, report: dict[str, Any], status: str, *, promoted: bool, as_json: bool) -> None:
@@ -109,8 +115,7 @@ def _say_trained(model_id: str, report: dict[str, Any], status: str, *, promoted
         return
     click.echo(model_id)
     click.echo(f"{status}{'; in service' if promoted else ''}", err=True)
-    for verdict in report["verdicts"]:
-        click.echo(f"- {verdict}", err=True)
+    _say(report["verdicts"])
 
 
 @click.command()

@@ -32,7 +32,7 @@ from training.expert import Expert
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
-P1_EVENTS, P2_EVENTS = 10, 30
+P1_EVENTS, P2_EVENTS, P3_EVENTS = 10, 30, 300
 TAUS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
 CONTRACT_TAU = 0.4
 #: Instead of a tau: no column moves, only intercept and weight of the expert's score.

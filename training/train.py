@@ -7,7 +7,7 @@ What is usual (`baselines`) is measured twice: for the folds as of the last mome
 that no fold is told its own future; for the model itself as of the cutoff.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,21 +21,24 @@ from models.features import FEATURES, Baselines, compute, measure
 from models.features.fingerprint import fingerprints
 from models.health import HealthParams, expit
 from models.history import History
-from models.labels import LabelParams, label, look_back_curve
+from models.labels import LabelParams, exits, label, look_back_curve
 from models.model import ChurnModel, usual_values
 from models.scorecard import Scorecard, Target
 from models.scoring import is_quiet
 from models.standing import eligible
+from models.voice import source_start
 from training import expert as experts
 from training import fit as fitting
 from training import leakage
 from training.cross import OutOfFold, out_of_fold
 from training.describe import describe
 from training.folds import Folds, forward_folds
+from training.gates import gates
 from training.metrics import evaluate
 from training.snapshots import EVERY_DAYS, excluded, snapshots
 
 Progress = Callable[[str], None]
+Announce = Callable[[Sequence[str]], None]
 TARGETS: tuple[Target, ...] = ("churn", "silent")
 #: What every model is measured against: contract terms alone, the expert's score recalibrated, the base rate.
 RIVALS = ("contract", "expert", "base")
@@ -76,21 +79,32 @@ class Rows:
     too_few: str = ""
 
 
-def train(history: History, cutoff: datetime, config: Config, progress: Progress = lambda _: None) -> Trained:
-    """Train on what was known at `cutoff`. Raises `LeakageError` before any fit if the arithmetic of time does not
-    hold, and `ContractError` for a history nothing can be learnt from."""
+def train(
+    history: History,
+    cutoff: datetime,
+    config: Config,
+    progress: Progress = lambda _: None,
+    announce: Announce = lambda _: None,
+) -> Trained:
+    """Train on what was known at `cutoff`. `announce` is told what the data allow (`training.gates`) before any fit.
+
+    Raises `LeakageError` before any fit if the arithmetic of time does not hold, and `ContractError` for a history
+    nothing can be learnt from.
+    """
     # The fits run side by side; threads inside each would only wait for one another.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _train(history.known_at(cutoff), cutoff, config, progress)
+        return _train(history.known_at(cutoff), cutoff, config, progress, announce)
 
 
-def _train(known: History, cutoff: datetime, config: Config, progress: Progress) -> Trained:
+def _train(known: History, cutoff: datetime, config: Config, progress: Progress, announce: Announce) -> Trained:
     expert = experts.load(config.expert)
     progress("taking snapshots and labelling them")
     rows = _rows(known, cutoff, config)
-    phase = fitting.phase(rows.silent_events) if rows.folds else "P0"
+    allowed = _gates(known, cutoff, config, rows)
+    announce(allowed["sentences"])
+    phase = allowed["phase"]
     if phase == "P0":
-        return _day_one(known, cutoff, config, expert, rows, progress)
+        return _day_one(known, cutoff, config, expert, rows, progress, allowed)
     assert rows.folds is not None
     progress(f"computing {len(FEATURES)} features at {rows.pairs.height:,} snapshots")
     usual = measure(known, min(fold.train_to for fold in rows.folds))
@@ -112,7 +126,8 @@ def _train(known: History, cutoff: datetime, config: Config, progress: Progress)
     fits = [_final(matrix, o.target, expert, o.chosen.final, config.seed) for o in predictions]
     model = _model(fits, matrix, baselines, config, phase, _status(phase))
     look_back = config.label.look_back_days
-    report = _report(known, cutoff, rows, phase, evaluated, predictions, look_back) | {"leakage": checked}
+    report = _report(known, cutoff, rows, phase, evaluated, predictions, look_back)
+    report |= {"leakage": checked, "gates": allowed}
     return Trained(model, report, {"fits": fits, "features": list(FEATURES.names)})
 
 
@@ -147,6 +162,13 @@ def _rows(known: History, cutoff: datetime, config: Config) -> Rows:
     if folds is not None and not any(len(fold.train) and len(fold.test) for fold in folds):
         folds, too_few = None, "All accounts belong to one family, so none can be tested on."
     return Rows(pairs, labels, folds, silent, left_out, too_few)
+
+
+def _gates(known: History, cutoff: datetime, config: Config, rows: Rows) -> dict[str, Any]:
+    """What these rows allow; without folds nothing that was fitted could be tested, so nothing is."""
+    since = source_start(known, "interactions", cutoff)
+    blocked = "" if rows.folds else rows.too_few
+    return gates(rows.labels, exits(known, cutoff, config.label), since, cutoff, blocked, config.label)
 
 
 def _matrix(known: History, rows: Rows, baselines: Baselines) -> pl.DataFrame:
@@ -186,7 +208,13 @@ def _status(phase: str) -> str:
 
 
 def _day_one(
-    known: History, cutoff: datetime, config: Config, expert: experts.Expert, rows: Rows, progress: Progress
+    known: History,
+    cutoff: datetime,
+    config: Config,
+    expert: experts.Expert,
+    rows: Rows,
+    progress: Progress,
+    allowed: dict[str, Any],
 ) -> Trained:
     """The expert's tables, centred on today's accounts, with the assumed base rates: no labels needed."""
     progress("too little to fit on: the expert's scorecard serves")
@@ -200,7 +228,7 @@ def _day_one(
         rate = expert.base_rate_churn if target == "churn" else expert.base_rate_silent
         cards.append(fitting.centred(fitting.with_base_rate(expert.scorecard(target), features, rate), features))
     model = _model(cards, features, baselines, config, "P0", experts.STATUS)
-    report = _report(known, cutoff, rows, "P0", None, [])
+    report = _report(known, cutoff, rows, "P0", None, []) | {"gates": allowed}
     return Trained(model, report, {"features": list(FEATURES.names)})
 
 

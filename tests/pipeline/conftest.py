@@ -22,8 +22,14 @@ def history(simulated: Simulated) -> History:
 
 
 @pytest.fixture(scope="session")
-def trained(simulated: Simulated, history: History) -> Trained:
-    return train(history, simulated.end, Config(seed=3))
+def told() -> list[str]:
+    """What the training run of `trained` said, step by step; what the data allow in one piece."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def trained(simulated: Simulated, history: History, told: list[str]) -> Trained:
+    return train(history, simulated.end, Config(seed=3), told.append, lambda said: told.append(" ".join(said)))
 
 
 @pytest.fixture
