@@ -22,9 +22,13 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "predict": ("training.commands", "predict", "Score a folder of history offline, without a store."),
     "score": ("api.commands", "score", "Score every account in the store and publish a new silent-churn list."),
     "risk-list": ("api.commands", "risk_list", "Show the silent-churn list."),
-    "models": ("training.commands", "models", "The artefact store: list, show, verify, promote, roll back."),
+    "models": (
+        "training.registry_commands",
+        "models",
+        "The artefact store: list, show, verify, sign, promote, roll back.",
+    ),
     "serve": ("api.commands", "serve", "Serve the API."),
-    "keys": ("api.commands", "keys", "API keys: create, list, revoke."),
+    "keys": ("api.commands", "keys", "API keys: create, list, revoke; and the key that signs artefacts."),
 }
 
 

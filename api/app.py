@@ -55,7 +55,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = now) -> Flask
 def _service(settings: Settings, clock: Callable[[], datetime], metrics: Metrics) -> Service:
     store = Store(connect(settings.database_url))
     background = Background()
-    serving = Serving(settings.artifacts, metrics.swapped)
+    serving = Serving(settings.artifacts, metrics.swapped, settings.trust)
     return Service(
         settings=settings,
         clock=clock,

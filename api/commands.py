@@ -127,7 +127,7 @@ def score(as_of: datetime | None) -> None:
 
     settings = Settings.from_environment(os.environ)
     engine = _store(settings)
-    model, _ = load_model(settings.artifacts, current_model_id(settings.artifacts))
+    model, _ = load_model(settings.artifacts, current_model_id(settings.artifacts), settings.trust)
     moment = as_of or _moment(engine)
     with bar() as shown:
         task = shown.add_task("scoring", total=None)
@@ -250,7 +250,7 @@ def serve(host: str, port: int, workers: int, threads: int) -> None:
 
 @click.group()
 def keys() -> None:
-    """API keys: create, list, revoke."""
+    """API keys: create, list, revoke; and the key that signs artefacts."""
 
 
 @keys.command()
@@ -263,6 +263,21 @@ def create(name: str, scopes: tuple[str, ...]) -> None:
     key, text = create_key(_store(Settings.from_environment(os.environ)), name, scopes, now())
     click.echo(f"key {key.key_id} for {key.name} ({', '.join(key.scopes)}); keep it, it is not shown again:", err=True)
     click.echo(text)
+
+
+@keys.command("signing-key")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A new file, mode 600.")
+def signing_key(out: Path) -> None:
+    """Make a private key that signs artefacts, and show its public key."""
+    from models.registry import create_key
+
+    key = create_key(out)
+    click.echo(
+        f"{out}: private key {key.key_id}; where models are trained, set EBBTIDE_SIGNING_KEY to this file. "
+        "Where they are served, set EBBTIDE_VERIFY_KEYS to its public key:",
+        err=True,
+    )
+    click.echo(key.public)
 
 
 @keys.command("list")

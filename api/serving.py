@@ -45,8 +45,9 @@ class Served:
 class Serving:
     """The artefact store as one process sees it. `swapped` is told of every attempt: `loaded` or `refused`."""
 
-    def __init__(self, root: Path, swapped: Callable[[str, str], None]) -> None:
+    def __init__(self, root: Path, swapped: Callable[[str, str], None], trust: registry.Trust | None = None) -> None:
         self._root = root
+        self._trust = trust or registry.Trust()
         self._swapped = swapped
         self._lock = threading.Lock()
         self._seen: registry.Stamp = None
@@ -114,7 +115,7 @@ class Serving:
         self._swapped("loaded", model_id)
 
     def _load(self, model_id: str) -> Served:
-        return Served(*load_model(self._root, model_id))
+        return Served(*load_model(self._root, model_id, self._trust))
 
     def _load_or_none(self, model_id: str) -> Served | None:
         try:

@@ -8,14 +8,17 @@ from models.features import FEATURES
 from models.features.fingerprint import fingerprints
 from models.model import ChurnModel
 
+_ANYBODY = registry.Trust()
 
-def load_model(root: Path, model_id: str) -> tuple[ChurnModel, registry.Manifest]:
-    """Open an artefact of the store at `root`.
 
-    Raises `ArtefactError` for one that is missing or damaged, `UnsafeArtefact` for one that is not plain, and
+def load_model(root: Path, model_id: str, trust: registry.Trust = _ANYBODY) -> tuple[ChurnModel, registry.Manifest]:
+    """Open an artefact of the store at `root`, if `trust` admits it; the default asks for no signature.
+
+    Raises `ArtefactError` for one that is missing or damaged, `UnsafeArtefact` for one that is not trusted or not
+    plain, and
     `FeatureMismatch` with the differing names where it was fitted on other feature definitions.
     """
-    artefact = registry.load(root, model_id)
+    artefact = registry.load(root, model_id, trust)
     registry.check_features(artefact.manifest, FEATURES.names, fingerprints())
     return ChurnModel.from_plain(artefact.plain, model_id), artefact.manifest
 

@@ -7,25 +7,32 @@ names the variable; so does a misspelt name, which would otherwise be a setting 
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from models.errors import SettingsError
+
+if TYPE_CHECKING:
+    from models.registry import Trust
 
 PREFIX = "EBBTIDE_"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One variable. `parse` gives the value or raises `ValueError` with what is wanted, as in "a whole number"."""
+    """One variable. `parse` gives the value or raises `ValueError` with what is wanted, as in "a whole number".
+
+    The value of a `secret` one is never shown.
+    """
 
     name: str
     default: str
     help: str
     parse: Callable[[str], Any]
+    secret: bool = False
 
     @property
     def attribute(self) -> str:
@@ -81,6 +88,22 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def _switch(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError("0 or 1")
+    return text == "1"
+
+
+def _public_keys(text: str) -> tuple[str, ...]:
+    keys = tuple(part.strip() for part in text.split(",") if part.strip())
+    if keys:
+        from models.registry.signing import public_bytes  # noqa: PLC0415
+
+        for key in keys:
+            public_bytes(key)
+    return keys
+
+
 def _timezone(text: str) -> ZoneInfo:
     try:
         return ZoneInfo(text)
@@ -94,6 +117,7 @@ SETTINGS: tuple[Setting, ...] = (
         "sqlite:///data/ebbtide.db",
         "the store: a SQLite file or a PostgreSQL database",
         _database_url,
+        secret=True,
     ),
     Setting("EBBTIDE_ARTIFACTS", "./artefacts", "the folder of the artefacts", _folder),
     Setting("EBBTIDE_CURRENCY", "EUR", "the currency of accounts that do not name theirs", _currency),
@@ -118,6 +142,25 @@ SETTINGS: tuple[Setting, ...] = (
         "or with the next run only (off)",
         _one_of("inline", "worker", "off"),
     ),
+    Setting(
+        "EBBTIDE_SIGNING_KEY",
+        "",
+        "the Ed25519 private key that signs new artefacts: the path of a PEM file, or the PEM text itself",
+        str,
+        secret=True,
+    ),
+    Setting(
+        "EBBTIDE_VERIFY_KEYS",
+        "",
+        "the public keys whose signatures count, separated by commas: `ed25519:...`",
+        _public_keys,
+    ),
+    Setting(
+        "EBBTIDE_REQUIRE_SIGNED",
+        "0",
+        "1: artefacts that none of the public keys signed are not opened",
+        _switch,
+    ),
 )
 
 
@@ -133,6 +176,16 @@ class Settings:
     log_level: str
     timezone: ZoneInfo
     score_on_write: str
+    signing_key: str = field(repr=False)
+    verify_keys: tuple[str, ...]
+    require_signed: bool
+
+    @property
+    def trust(self) -> "Trust":
+        """Whose artefacts are opened here."""
+        from models.registry import Trust  # noqa: PLC0415 - heavy, and most commands open no artefact
+
+        return Trust.of(self.verify_keys, required=self.require_signed)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -141,7 +194,10 @@ class Settings:
         Raises `SettingsError` naming the variable.
         """
         _refuse_misspelt(environ)
-        return cls(**{setting.attribute: _read(setting, environ) for setting in SETTINGS})
+        settings = cls(**{setting.attribute: _read(setting, environ) for setting in SETTINGS})
+        if settings.require_signed and not settings.verify_keys:
+            raise SettingsError("EBBTIDE_REQUIRE_SIGNED needs EBBTIDE_VERIFY_KEYS: no signature could be checked.")
+        return settings
 
 
 def _read(setting: Setting, environ: Mapping[str, str]) -> Any:
@@ -149,7 +205,7 @@ def _read(setting: Setting, environ: Mapping[str, str]) -> Any:
     try:
         return setting.parse(text)
     except ValueError as error:
-        shown = "" if setting.name == "EBBTIDE_DATABASE_URL" else f", not {text!r}"  # it may hold a password
+        shown = "" if setting.secret else f", not {text!r}"
         raise SettingsError(f"{setting.name} must be {error}{shown}.") from None
 
 

@@ -18,7 +18,14 @@ from training.train import Config, Trained
 LIBRARIES = ("ebbtide", "numpy", "polars", "scipy", "joblib")
 
 
-def save(trained: Trained, root: Path, created_at: datetime, config: Config, revision: str | None) -> str:
+def save(
+    trained: Trained,
+    root: Path,
+    created_at: datetime,
+    config: Config,
+    revision: str | None,
+    signer: registry.SigningKey | None = None,
+) -> str:
     """Store the artefact below `root` and return its model id. Nothing is visible until all of it is there."""
     model, report = trained.model, plain(trained.report)
     facts = registry.Facts(
@@ -39,7 +46,7 @@ def save(trained: Trained, root: Path, created_at: datetime, config: Config, rev
         "CARD.md": card(model, report).encode(),
         "report.html": page(model, report).encode(),
     }
-    return registry.put(root, model.to_plain(), facts, created_at, files)
+    return registry.put(root, model.to_plain(), facts, created_at, files, signer)
 
 
 def plain(value: Any) -> Any:

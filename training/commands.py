@@ -1,23 +1,20 @@
-"""Commands of the offline side: simulate, train, predict, and the artefact store."""
+"""Commands of the offline side: simulate, train, predict."""
 
-import getpass
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from models.clock import isoformat, now, parse_instant
+from models.clock import isoformat, now
 from models.errors import EbbtideError
 from models.settings import Settings
 from models.terminal import Moment, telling
+from training.registry_commands import record, this_user
 
 if TYPE_CHECKING:
     from models.history import History
@@ -91,15 +88,16 @@ def train(
         raise click.UsageError("Say where the history is: --data FOLDER or --db.")
     settings = Settings.from_environment(os.environ)
     chosen = configs.load(config)
+    signer = registry.SigningKey.read(settings.signing_key) if settings.signing_key else None
     with telling(quiet=as_json) as tell:
         tell("reading the history")
         history = _history(data, source, settings)
         cutoff = as_of or _end(history)
         trained = training.train(history, cutoff, chosen, tell, _say if not as_json else lambda _: None)
-        model_id = artefact.save(trained, settings.artifacts, now(), chosen, _revision())
+        model_id = artefact.save(trained, settings.artifacts, now(), chosen, _revision(), signer)
     if promote:
-        registry.promote(settings.artifacts, model_id, _who(), now(), why)
-        _record(settings)
+        registry.promote(settings.artifacts, model_id, this_user(), now(), why, settings.trust)
+        record(settings)
     _say_trained(model_id, artefact.plain(trained.report), trained.model.status, promoted=promote, as_json=as_json)
 
 
@@ -132,7 +130,7 @@ def predict(data: Path, source: str, as_of: datetime | None, model_id: str | Non
     from training.predict import write
 
     settings = Settings.from_environment(os.environ)
-    model, _ = load_model(settings.artifacts, model_id or current_model_id(settings.artifacts))
+    model, _ = load_model(settings.artifacts, model_id or current_model_id(settings.artifacts), settings.trust)
     with telling() as tell:
         tell("reading the history")
         history = _history(data, source, settings)
@@ -140,89 +138,6 @@ def predict(data: Path, source: str, as_of: datetime | None, model_id: str | Non
         rows = run(model, history, as_of or _end(history), settings.margin, settings.currency, top)
         write(rows, out)
     click.echo(f"{out}: {rows.height:,} accounts scored by {model.model_id} ({model.status})")
-
-
-@click.group()
-def models() -> None:
-    """The artefact store: list, show, verify, promote, roll back."""
-
-
-@models.command("list")
-def list_models() -> None:
-    """Every artefact, oldest first; the one in service is marked."""
-    from models import registry
-
-    root = Settings.from_environment(os.environ).artifacts
-    served = registry.current(root)
-    table = Table("", "model", "phase", "status", "trained on data to", box=None)
-    for listed in registry.list_artefacts(root):
-        mark = "*" if served and served.model_id == listed.model_id else ""
-        manifest = listed.manifest
-        if manifest is None:
-            table.add_row(mark, listed.model_id, "", f"unreadable: {listed.problem}", "")
-        else:
-            last = manifest.data_range[1] if manifest.data_range else ""
-            table.add_row(mark, listed.model_id, manifest.phase, manifest.status, last)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-@models.command()
-@click.argument("model_id", required=False)
-def show(model_id: str | None) -> None:
-    """The manifest of an artefact (default: the one in service) as JSON."""
-    from models import registry
-    from models.loading import current_model_id
-
-    root = Settings.from_environment(os.environ).artifacts
-    click.echo(registry.show(root, model_id or current_model_id(root)).to_json().decode(), nl=False)
-
-
-@models.command()
-@click.argument("model_id")
-def verify(model_id: str) -> None:
-    """Check an artefact's files against its manifest, and that it opens and fits this version."""
-    from models.loading import load_model
-
-    load_model(Settings.from_environment(os.environ).artifacts, model_id)
-    click.echo(f"{model_id}: files unchanged, safe to open, features fit")
-
-
-@models.command()
-@click.argument("model_id")
-@click.option("--why", required=True, help="Reason, kept in the history.")
-@click.option("--who", default=None, help="Who decides; default: the user running this.")
-def promote(model_id: str, why: str, who: str | None) -> None:
-    """Put an artefact in service; running services swap to it by themselves."""
-    from models import registry
-    from models.loading import load_model
-
-    settings = Settings.from_environment(os.environ)
-    load_model(settings.artifacts, model_id)
-    change = registry.promote(settings.artifacts, model_id, who or _who(), now(), why)
-    _record(settings)
-    click.echo(f"{change.model_id} is in service")
-
-
-@models.command()
-@click.option("--why", required=True, help="Reason, kept in the history.")
-@click.option("--who", default=None, help="Who decides; default: the user running this.")
-def rollback(why: str, who: str | None) -> None:
-    """Put the model before the current one back in service."""
-    from models import registry
-
-    settings = Settings.from_environment(os.environ)
-    change = registry.rollback(settings.artifacts, who or _who(), now(), why)
-    _record(settings)
-    click.echo(f"{change.model_id} is in service again")
-
-
-@models.command("history")
-def model_history() -> None:
-    """Every promotion and roll-back: when, who, why."""
-    from models import registry
-
-    for change in registry.history(Settings.from_environment(os.environ).artifacts):
-        click.echo(f"{change.when}  {change.action:<8}  {change.model_id}  {change.who}: {change.why}")
 
 
 def _history(data: Path | None, source: str, settings: Settings) -> "History":
@@ -253,31 +168,10 @@ def _end(history: "History") -> datetime:
     return last + timedelta(microseconds=1)
 
 
-def _record(settings: Settings) -> None:
-    """Keep the pointer's history in the store too, where there is one."""
-    from models import registry
-    from models.store.engine import connect, reading
-    from models.store.migrate import migrate
-    from models.store.pointers import PointerChange, changes, record_change
-
-    engine = connect(settings.database_url)
-    migrate(engine)
-    with reading(engine) as conn:
-        kept = {(change.at, change.model_id) for change in changes(conn)}
-    for change in registry.history(settings.artifacts):
-        at = parse_instant(change.when)
-        if (at, change.model_id) not in kept:
-            record_change(engine, PointerChange(change.model_id, change.action, change.who, at, change.why))
-
-
 def _monday() -> datetime:
     """The last Monday's midnight, UTC."""
     today = now().replace(hour=0, minute=0, second=0, microsecond=0)
     return today - timedelta(days=today.weekday())
-
-
-def _who() -> str:
-    return getpass.getuser()
 
 
 def _revision() -> str | None:

@@ -5,12 +5,13 @@
     artefact = load(root, current(root).model_id)
 
 `artefacts` holds the store, `plain` the reader that cannot run code, `manifest` what an artefact says about
-itself, `pointer` the model in service.
+itself, `signing` who vouches for it, `pointer` the model in service.
 """
 
 from models.registry.artefacts import Listed, LoadedArtefact, list_artefacts, load, put, show, verify
 from models.registry.manifest import PROTOCOL, Facts, File, Manifest, check_features, library_versions
-from models.registry.pointer import Change, Stamp, current, history, promote, rollback, stamp
+from models.registry.pointer import Change, Stamp, current, history, promote, rollback, sign, stamp
+from models.registry.signing import SigningKey, Standing, Trust, create_key
 
 __all__ = [
     "PROTOCOL",
@@ -20,8 +21,12 @@ __all__ = [
     "Listed",
     "LoadedArtefact",
     "Manifest",
+    "SigningKey",
     "Stamp",
+    "Standing",
+    "Trust",
     "check_features",
+    "create_key",
     "current",
     "history",
     "library_versions",
@@ -31,6 +36,7 @@ __all__ = [
     "put",
     "rollback",
     "show",
+    "sign",
     "stamp",
     "verify",
 ]

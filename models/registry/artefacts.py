@@ -6,18 +6,19 @@
         estimator.joblib  the fitted objects, for data scientists; never opened here
         report.html       CARD.md
 
-The hash in the manifest is checked first; then the very bytes that were hashed are read as plain values.
+The manifest's signature is checked first, by whom the deployment trusts; then the hash of every file; then the very
+bytes that were hashed are read as plain values.
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from models.errors import ArtefactError, UnsafeArtefact
-from models.registry.files import opened_directory, publish_directory, read_within
+from models.registry.files import opened_directory, publish_directory, read_within, replace_file
 from models.registry.manifest import (
     MANIFEST,
     MODEL,
@@ -29,8 +30,11 @@ from models.registry.manifest import (
     is_model_id,
 )
 from models.registry.plain import dumps, loads
+from models.registry.signing import SigningKey, Trust
 
 _LARGEST_MANIFEST = 16 * 1024**2
+#: Asks for no signature.
+_ANYBODY = Trust()
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,14 @@ def put(
     facts: Facts,
     created_at: datetime,
     files: Mapping[str, bytes | Path] | None = None,
+    signer: SigningKey | None = None,
 ) -> str:
     """Store an artefact and return its model id.
 
     `plain`: what `model.joblib` is to hold. `files`: further files by name, as content or as a path to copy
-    from. The same content and moment give the same id, and storing it again changes nothing. A crash
-    leaves no artefact, or the whole one. Raises `ArtefactError` for values or names that cannot be stored.
+    from. `signer`: who vouches for it. The same content and moment give the same id, and storing it again changes
+    nothing. A crash leaves no artefact, or the whole one. Raises `ArtefactError` for values or names that cannot be
+    stored.
     """
     contents = {check_file_name(name): _content(source) for name, source in (files or {}).items()}
     if MODEL in contents:
@@ -69,6 +75,7 @@ def put(
     contents = {MODEL: dumps(plain), **contents}
     loads(contents[MODEL])
     manifest = Manifest.of(facts, created_at, {name: File.of(content) for name, content in contents.items()})
+    manifest = _signed(manifest, signer) if signer else manifest
     contents[MANIFEST] = manifest.to_json()
     Manifest.from_json(contents[MANIFEST], manifest.model_id)
     try:
@@ -94,22 +101,36 @@ def show(root: Path, model_id: str) -> Manifest:
         return _manifest(directory, model_id)
 
 
-def verify(root: Path, model_id: str) -> Manifest:
-    """Check that an artefact holds the files its manifest lists, unchanged, and no others.
+def verify(root: Path, model_id: str, trust: Trust = _ANYBODY) -> Manifest:
+    """Check that an artefact is trusted and holds the files its manifest lists, unchanged, and no others.
 
-    Raises `UnsafeArtefact` naming the first that differs, `ArtefactError` where there is no such artefact or
-    it is of another protocol.
+    Raises `UnsafeArtefact` for a signature that is bad, or missing where one is required, and naming the first file
+    that differs; `ArtefactError` where there is no such artefact or it is of another protocol.
     """
     with opened_directory(root / check_model_id(model_id)) as directory:
-        return _verified(directory, model_id)[0]
+        return _verified(directory, model_id, trust)[0]
 
 
-def load(root: Path, model_id: str) -> LoadedArtefact:
+def load(root: Path, model_id: str, trust: Trust = _ANYBODY) -> LoadedArtefact:
     """Verify an artefact, then read its model. Errors as for `verify`, and `UnsafeArtefact` for a model file
     that is not plain."""
     with opened_directory(root / check_model_id(model_id)) as directory:
-        manifest, content = _verified(directory, model_id)
+        manifest, content = _verified(directory, model_id, trust)
     return LoadedArtefact(loads(content), manifest)
+
+
+def sign(root: Path, model_id: str, signer: SigningKey) -> Manifest:
+    """Vouch for a stored artefact: its signature is replaced, nothing else. Errors as for `verify`."""
+    signed = _signed(verify(root, model_id), signer)
+    try:
+        replace_file(root / model_id / MANIFEST, signed.to_json(), drafts=root, mode=0o444)
+    except OSError as error:
+        raise ArtefactError(f"The artefact {model_id} cannot be signed in {root}: {error.strerror}.") from error
+    return signed
+
+
+def _signed(manifest: Manifest, signer: SigningKey) -> Manifest:
+    return replace(manifest, signature=signer.sign(manifest))
 
 
 def _listed(root: Path, model_id: str) -> Listed:
@@ -123,9 +144,10 @@ def _manifest(directory: int, model_id: str) -> Manifest:
     return Manifest.from_json(read_within(directory, MANIFEST, at_most=_LARGEST_MANIFEST), model_id)
 
 
-def _verified(directory: int, model_id: str) -> tuple[Manifest, bytes]:
+def _verified(directory: int, model_id: str, trust: Trust) -> tuple[Manifest, bytes]:
     """The manifest, and the content of the model file, which are the bytes that were hashed."""
     manifest = _manifest(directory, model_id)
+    trust.check(manifest)
     strangers = sorted(set(os.listdir(directory)) - {MANIFEST, *manifest.files})
     if strangers:
         raise UnsafeArtefact(f"The artefact {model_id} holds {strangers[0]!r}, which its manifest does not list.")

@@ -77,12 +77,13 @@ def publish_directory(target: Path, contents: Mapping[str, bytes]) -> bool:
         rmtree(draft, ignore_errors=True)
 
 
-def replace_file(target: Path, content: bytes) -> None:
-    """Put this content in the file's place: a reader finds the old one or the new one."""
-    descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+def replace_file(target: Path, content: bytes, drafts: Path | None = None, mode: int = 0o644) -> None:
+    """Put this content in the file's place: a reader finds the old one or the new one. `drafts`: a folder of the same
+    file system where it is written first, for targets beside which nothing else may lie."""
+    descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}-", dir=drafts or target.parent)
     os.close(descriptor)
     try:
-        _write_synced(Path(draft), content, 0o644)
+        _write_synced(Path(draft), content, mode)
         Path(draft).replace(target)
         _sync_directory(target.parent)
     finally:

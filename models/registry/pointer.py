@@ -14,13 +14,16 @@ from typing import Any
 
 from models.clock import isoformat
 from models.errors import ArtefactError
+from models.registry import artefacts
 from models.registry.artefacts import verify
 from models.registry.files import append_synced, locked, replace_file, truncate_torn_line
-from models.registry.manifest import check_model_id, check_moment
+from models.registry.manifest import Manifest, check_model_id, check_moment
+from models.registry.signing import SigningKey, Trust
 
 CURRENT = "current"
 HISTORY = "history.jsonl"
 _LOCK = ".lock"
+_ANYBODY = Trust()
 
 #: Changes whenever `current` does; None where nothing is in service.
 Stamp = tuple[int, int, int] | None
@@ -39,12 +42,12 @@ class Change:
     why: str
 
 
-def promote(root: Path, model_id: str, who: str, when: datetime, why: str) -> Change:
+def promote(root: Path, model_id: str, who: str, when: datetime, why: str, trust: Trust = _ANYBODY) -> Change:
     """Put an artefact in service. Promoting the one in service changes nothing and returns its change.
 
     Raises `ArtefactError` (or its kin) for an artefact that does not verify and where `who` or `why` is empty.
     """
-    verify(root, check_model_id(model_id))
+    verify(root, check_model_id(model_id), trust)
     with locked(root / _LOCK):
         changes = _settled(root)
         if changes and changes[-1].model_id == model_id:
@@ -52,7 +55,7 @@ def promote(root: Path, model_id: str, who: str, when: datetime, why: str) -> Ch
         return _change(root, changes, "promote", model_id, who, when, why)
 
 
-def rollback(root: Path, who: str, when: datetime, why: str) -> Change:
+def rollback(root: Path, who: str, when: datetime, why: str, trust: Trust = _ANYBODY) -> Change:
     """Put back the artefact that was in service before the current one, one promotion per call.
 
     Raises `ArtefactError` where there is none or it no longer verifies, and where `who` or `why` is empty.
@@ -62,8 +65,19 @@ def rollback(root: Path, who: str, when: datetime, why: str) -> Change:
         served = _served(changes)
         if len(served) < 2:
             raise ArtefactError("There is no earlier model to go back to.")
-        verify(root, served[-2])
+        verify(root, served[-2], trust)
         return _change(root, changes, "rollback", served[-2], who, when, why)
+
+
+def sign(root: Path, model_id: str, signer: SigningKey) -> Manifest:
+    """Vouch for a stored artefact: its signature is replaced, nothing else. A service that refused it looks again.
+    Errors as for `verify`."""
+    signed = artefacts.sign(root, model_id, signer)
+    with locked(root / _LOCK):
+        served = current(root)
+        if served is not None and served.model_id == model_id:
+            replace_file(root / CURRENT, _line(served))
+    return signed
 
 
 def current(root: Path) -> Change | None:

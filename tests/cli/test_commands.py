@@ -26,8 +26,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *args: str) -> tuple[int, str, str]:
+def run(folder: Path, *args: str, **variables: str) -> tuple[int, str, str]:
     environment = {
+        **variables,
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "error",
@@ -108,6 +109,29 @@ def test_promote_and_roll_back(place: Path) -> None:
     assert run(place, "models", "rollback", "--why", "it was worse")[0] == 0
     assert json.loads(run(place, "models", "show")[1])["model_id"] == first
     assert "it was worse" in run(place, "models", "history")[1]
+
+
+def test_signatures_are_asked_for_by_every_command_that_opens_a_model(place: Path) -> None:
+    model_id = json.loads(run(place, "models", "show")[1])["model_id"]
+    assert "unsigned" in run(place, "models", "verify", model_id)[1]
+    code, public, err = run(place, "keys", "signing-key", "--out", "signing.pem")
+    assert code == 0, err
+    strict = {"EBBTIDE_VERIFY_KEYS": public.strip(), "EBBTIDE_REQUIRE_SIGNED": "1"}
+    refused = (
+        ("models", "verify", model_id),
+        ("models", "promote", model_id, "--why", "x"),
+        ("predict", "--data", "history", "--out", "x.csv"),
+        ("score",),
+    )
+    for args in refused:
+        code, out, err = run(place, *args, **strict)
+        assert (code, out) == (1, ""), args
+        assert "EBBTIDE_REQUIRE_SIGNED is set: unsigned" in err
+    assert run(place, "models", "sign", model_id)[0] == 1
+    code, out, err = run(place, "models", "sign", model_id, EBBTIDE_SIGNING_KEY="signing.pem")
+    assert code == 0, err
+    assert "signed by the key" in run(place, "models", "verify", model_id, **strict)[1]
+    assert run(place, "predict", "--data", "history", "--out", "x.csv", **strict)[0] == 0
 
 
 def test_the_list_in_three_forms(place: Path) -> None:

@@ -1,10 +1,9 @@
 """A served application on a real store with a real artefact, and a cast of keys."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -54,17 +53,9 @@ class Clock:
 
 def settings(engine: Engine, artefacts: Path, **changes) -> Settings:
     """Settings of a test: the store's address and the artefacts' folder, everything else by default."""
-    given = {
-        "database_url": engine.url.render_as_string(hide_password=False),
-        "artifacts": artefacts,
-        "currency": "EUR",
-        "margin": 1.0,
-        "max_body_mb": 32,
-        "log_level": "error",
-        "timezone": ZoneInfo("UTC"),
-        "score_on_write": "inline",
-    }
-    return Settings(**{**given, **changes})
+    address = engine.url.render_as_string(hide_password=False)
+    given = {"database_url": address, "artifacts": artefacts, "log_level": "error", **changes}
+    return replace(Settings.from_environment({}), **given)
 
 
 @pytest.fixture(scope="session")

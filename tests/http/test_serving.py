@@ -7,8 +7,9 @@ import pytest
 
 from api.serving import KEEP_MODELS, Serving
 from models.errors import ArtefactError
-from models.registry import rollback
+from models.registry import Trust, create_key, rollback, sign
 from tests.http.cast import NOW, promote, put_model
+from tests.http.conftest import serve
 
 
 @pytest.fixture
@@ -43,6 +44,36 @@ def test_a_promotion_is_noticed(serving, root, model_store, events):
     rollback(root, who="test", when=NOW + timedelta(hours=2), why="worse")
     assert serving.current().model.model_id == model_store[1]
     assert events == [("loaded", model_store[1]), ("loaded", second), ("loaded", model_store[1])]
+
+
+def test_an_unsigned_artefact_is_refused_until_somebody_vouches_for_it(
+    root, model_store, events, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("api.serving.LOOK_SECONDS", 0.0)
+    key = create_key(tmp_path / "key.pem")
+    trust = Trust.of([key.public], required=True)
+    serving = Serving(root, lambda result, model_id: events.append((result, model_id)), trust)
+    for _ in range(2):
+        with pytest.raises(ArtefactError, match="EBBTIDE_REQUIRE_SIGNED is set: unsigned"):
+            serving.current()
+    sign(root, model_store[1], key)
+    assert serving.current().model.model_id == model_store[1]
+    second = put_model(root, NOW + timedelta(hours=1), shift=0.5)
+    promote(root, second, NOW + timedelta(hours=1))
+    assert serving.current().model.model_id == model_store[1]
+    assert serving.by_id(second) is None, "nor is it opened to explain older scores"
+    assert events == [("refused", model_store[1]), ("loaded", model_store[1]), ("refused", second)]
+
+
+def test_the_application_asks_for_signatures_as_its_settings_say(sqlite_store, root, model_store, tmp_path):
+    key = create_key(tmp_path / "key.pem")
+    served = serve(sqlite_store, root, model_store[1], verify_keys=(key.public,), require_signed=True)
+    refused = served.get("/v1/model")
+    assert (refused.status_code, refused.json["code"]) == (503, "model_unavailable")
+    assert served.client.get("/readyz").status_code == 503
+    sign(root, model_store[1], key)
+    served = serve(sqlite_store, root, model_store[1], verify_keys=(key.public,), require_signed=True)
+    assert served.get("/v1/model").json["id"] == model_store[1]
 
 
 def test_a_bad_artefact_is_refused_and_the_old_one_stays(serving, root, model_store, events, capsys):

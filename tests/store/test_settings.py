@@ -9,6 +9,8 @@ import pytest
 from models.errors import SettingsError
 from models.settings import SETTINGS, Settings
 
+#: 32 bytes that could be a public key; whether a private one belongs to it does not matter here.
+PUBLIC = f"ed25519:{'A' * 43}="
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
@@ -22,6 +24,9 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         log_level="info",
         timezone=ZoneInfo("UTC"),
         score_on_write="inline",
+        signing_key="",
+        verify_keys=(),
+        require_signed=False,
     )
 
 
@@ -36,6 +41,9 @@ def test_values_are_understood() -> None:
             "EBBTIDE_LOG_LEVEL": "debug",
             "EBBTIDE_TIMEZONE": "Europe/Berlin",
             "EBBTIDE_SCORE_ON_WRITE": "off",
+            "EBBTIDE_SIGNING_KEY": "/run/secrets/signing.pem",
+            "EBBTIDE_VERIFY_KEYS": f"{PUBLIC}, {PUBLIC}",
+            "EBBTIDE_REQUIRE_SIGNED": "1",
             "HOME": "/root",
         }
     )
@@ -48,6 +56,9 @@ def test_values_are_understood() -> None:
         "debug",
         ZoneInfo("Europe/Berlin"),
         "off",
+        "/run/secrets/signing.pem",
+        (PUBLIC, PUBLIC),
+        True,
     )
 
 
@@ -68,6 +79,7 @@ def test_values_are_understood() -> None:
         ("EBBTIDE_TIMEZONE", "Berlin", "the name of a time zone"),
         ("EBBTIDE_TIMEZONE", "../etc/passwd", "the name of a time zone"),
         ("EBBTIDE_SCORE_ON_WRITE", "yes", "one of inline, worker, off"),
+        ("EBBTIDE_REQUIRE_SIGNED", "yes", "0 or 1"),
     ],
 )
 def test_nonsense_refuses_to_start(name: str, value: str, wanted: str) -> None:
@@ -93,4 +105,5 @@ def test_every_setting_has_a_field() -> None:
 
 def test_the_documentation_lists_exactly_the_settings() -> None:
     rows = [line for line in DOCS.read_text().splitlines() if line.startswith("| `")]
-    assert rows == [f"| `{s.name}` | `{s.default}` | {s.help} |" for s in SETTINGS]
+    defaults = (f"`{s.default}`" if s.default else "none" for s in SETTINGS)
+    assert rows == [f"| `{s.name}` | {default} | {s.help} |" for s, default in zip(SETTINGS, defaults, strict=True)]

@@ -1,0 +1,136 @@
+"""Commands of the artefact store: what is there, what is in service, who vouches for it."""
+
+import getpass
+import os
+import sys
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from models.clock import now, parse_instant
+from models.errors import SettingsError, UnsafeArtefact
+from models.settings import Settings
+
+
+@click.group()
+def models() -> None:
+    """The artefact store: list, show, verify, sign, promote, roll back."""
+
+
+@models.command("list")
+def list_models() -> None:
+    """Every artefact, oldest first; the one in service is marked."""
+    from models import registry
+
+    root = Settings.from_environment(os.environ).artifacts
+    served = registry.current(root)
+    table = Table("", "model", "phase", "status", "trained on data to", box=None)
+    for listed in registry.list_artefacts(root):
+        mark = "*" if served and served.model_id == listed.model_id else ""
+        manifest = listed.manifest
+        if manifest is None:
+            table.add_row(mark, listed.model_id, "", f"unreadable: {listed.problem}", "")
+        else:
+            last = manifest.data_range[1] if manifest.data_range else ""
+            table.add_row(mark, listed.model_id, manifest.phase, manifest.status, last)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@models.command()
+@click.argument("model_id", required=False)
+def show(model_id: str | None) -> None:
+    """The manifest of an artefact (default: the one in service) as JSON."""
+    from models import registry
+    from models.loading import current_model_id
+
+    root = Settings.from_environment(os.environ).artifacts
+    click.echo(registry.show(root, model_id or current_model_id(root)).to_json().decode(), nl=False)
+
+
+@models.command()
+@click.argument("model_id")
+def verify(model_id: str) -> None:
+    """Check an artefact's signature, its files against its manifest, and that it opens and fits this version."""
+    from models.loading import load_model
+
+    settings = Settings.from_environment(os.environ)
+    _, manifest = load_model(settings.artifacts, model_id, settings.trust)
+    standing = settings.trust.standing(manifest)
+    if standing.state == "bad":
+        raise UnsafeArtefact(f"{model_id}: {standing}.")
+    click.echo(f"{model_id}: files unchanged, safe to open, features fit; {standing}")
+
+
+@models.command()
+@click.argument("model_id")
+def sign(model_id: str) -> None:
+    """Vouch for an artefact with the key of EBBTIDE_SIGNING_KEY; an earlier signature is replaced."""
+    from models import registry
+
+    settings = Settings.from_environment(os.environ)
+    if not settings.signing_key:
+        raise SettingsError("Set EBBTIDE_SIGNING_KEY to sign; `ebbtide keys signing-key --out FILE` makes a key.")
+    signer = registry.SigningKey.read(settings.signing_key)
+    registry.sign(settings.artifacts, model_id, signer)
+    click.echo(f"{model_id} is signed by the key {signer.key_id}")
+
+
+@models.command()
+@click.argument("model_id")
+@click.option("--why", required=True, help="Reason, kept in the history.")
+@click.option("--who", default=None, help="Who decides; default: the user running this.")
+def promote(model_id: str, why: str, who: str | None) -> None:
+    """Put an artefact in service; running services swap to it by themselves."""
+    from models import registry
+    from models.loading import load_model
+
+    settings = Settings.from_environment(os.environ)
+    load_model(settings.artifacts, model_id, settings.trust)
+    change = registry.promote(settings.artifacts, model_id, who or this_user(), now(), why, settings.trust)
+    record(settings)
+    click.echo(f"{change.model_id} is in service")
+
+
+@models.command()
+@click.option("--why", required=True, help="Reason, kept in the history.")
+@click.option("--who", default=None, help="Who decides; default: the user running this.")
+def rollback(why: str, who: str | None) -> None:
+    """Put the model before the current one back in service."""
+    from models import registry
+
+    settings = Settings.from_environment(os.environ)
+    change = registry.rollback(settings.artifacts, who or this_user(), now(), why, settings.trust)
+    record(settings)
+    click.echo(f"{change.model_id} is in service again")
+
+
+@models.command("history")
+def model_history() -> None:
+    """Every promotion and roll-back: when, who, why."""
+    from models import registry
+
+    for change in registry.history(Settings.from_environment(os.environ).artifacts):
+        click.echo(f"{change.when}  {change.action:<8}  {change.model_id}  {change.who}: {change.why}")
+
+
+def record(settings: Settings) -> None:
+    """Keep the pointer's history in the store too, where there is one."""
+    from models import registry
+    from models.store.engine import connect, reading
+    from models.store.migrate import migrate
+    from models.store.pointers import PointerChange, changes, record_change
+
+    engine = connect(settings.database_url)
+    migrate(engine)
+    with reading(engine) as conn:
+        kept = {(change.at, change.model_id) for change in changes(conn)}
+    for change in registry.history(settings.artifacts):
+        at = parse_instant(change.when)
+        if (at, change.model_id) not in kept:
+            record_change(engine, PointerChange(change.model_id, change.action, change.who, at, change.why))
+
+
+def this_user() -> str:
+    """Who runs this command."""
+    return getpass.getuser()
