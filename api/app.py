@@ -12,6 +12,7 @@ from api import (
     health,
     interactions,
     logs,
+    measures,
     model,
     operations,
     risk_lists,
@@ -31,7 +32,7 @@ from models.settings import Settings
 from models.store.access import Store
 from models.store.engine import connect
 
-RESOURCES = (accounts, interactions, surveys, health, scores, risk_lists, model, operations)
+RESOURCES = (accounts, interactions, surveys, measures, health, scores, risk_lists, model, operations)
 
 
 def create_app(settings: Settings, clock: Callable[[], datetime] = now) -> Flask:

@@ -19,10 +19,8 @@ from api.health import CODES
 from api.items import Item, Wanted
 from api.service import Service
 from api.serving import Served
-from models.features import FEATURES
 from models.history import TABLES, History
 from models.imports.times import EARLIEST
-from models.rows import quoted
 from models.scoring import Scored, score_history
 from models.standing import standings
 from models.store.access import REASONS
@@ -34,7 +32,7 @@ MOST_MOMENTS = 20
 MOST_ROWS = 200_000
 
 #: Member of an item -> table, and the columns whose ids must not meet those of other items.
-_LISTS = ("interactions", "surveys", "contracts", "outreach")
+_LISTS = ("interactions", "surveys", "contracts", "outreach", "measures")
 _OWN_IDS = {
     "interactions": ("interaction_id", "issue_id"),
     "surveys": ("survey_id", "interaction_id"),
@@ -68,7 +66,7 @@ def lines(served: Served, scored: Scored, wanted: Wanted) -> dict[str, tuple[dic
     if scored.scores.is_empty():
         return {}
     model = served.model
-    rows = scored.features.select(*FEATURES.names, *quoted()).to_dicts()
+    rows = scored.features.select(*model.columns.names, *model.columns.quoted).to_dicts()
     target = wanted.target
     found: dict[str, tuple[dict[str, Any], str | None]] = {}
     for row, values in zip(rows, to_store(model, scored).to_dicts(), strict=True):

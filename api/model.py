@@ -10,7 +10,6 @@ from api.bodies import answer
 from api.contract import Resource, operation
 from api.service import the_service
 from api.serving import Served
-from models.features import FEATURES
 
 resource = Resource("model", "The model in service")
 
@@ -42,14 +41,14 @@ def describe(served: Served) -> dict[str, Any]:
         "terms": {"churn": list(model.churn.names), "silent": list(model.silent.names)},
         "features": [
             {
-                "name": feature.name,
-                "label": feature.label,
-                "component": feature.component,
-                "unit": feature.unit,
-                "missing": feature.missing,
-                "type": "text" if feature.categorical else "number",
-                "used": feature.name in used,
+                "name": column.name,
+                "label": column.label,
+                "component": column.component,
+                "unit": column.unit,
+                "missing": column.missing,
+                "type": column.form,
+                "used": column.name in used,
             }
-            for feature in FEATURES
+            for column in model.columns.columns
         ],
     }

@@ -5,7 +5,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from models.accounts import ACCOUNTS, CONTRACTS, OUTREACH
+from models.accounts import ACCOUNTS, CONTRACTS, MEASURES, OUTREACH
 from models.columns import Column, Table, Type
 from models.imports.convert import ID_LENGTH
 from models.interactions import INTERACTIONS
@@ -49,12 +49,14 @@ Account = row_schema(ACCOUNTS, "Account")
 AccountBody = row_schema(ACCOUNTS, "AccountBody", "account_id")
 Interaction = row_schema(INTERACTIONS, "Interaction")
 Survey = row_schema(SURVEYS, "Survey")
+Measure = row_schema(MEASURES, "Measure")
 # Within one account's history its id goes without saying.
 OwnAccount = row_schema(ACCOUNTS, "OwnAccount", "account_id")
 OwnInteraction = row_schema(INTERACTIONS, "OwnInteraction", "account_id")
 OwnSurvey = row_schema(SURVEYS, "OwnSurvey", "account_id")
 OwnContract = row_schema(CONTRACTS, "OwnContract", "account_id")
 OwnOutreach = row_schema(OUTREACH, "OwnOutreach", "account_id")
+OwnMeasure = row_schema(MEASURES, "OwnMeasure", "account_id")
 
 
 class FieldProblem(ma.Schema):

@@ -5,7 +5,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from api.schemas import FieldProblem, OwnAccount, OwnContract, OwnInteraction, OwnOutreach, OwnSurvey, said
+from api.schemas import FieldProblem, OwnAccount, OwnContract, OwnInteraction, OwnMeasure, OwnOutreach, OwnSurvey, said
 from models.features import COMPONENTS, FEATURES
 from models.health import BANDS, GRADES
 from models.imports.convert import ID_LENGTH
@@ -180,7 +180,15 @@ _FEATURE_FIELDS: dict[str, Any] = {
     )
     for feature in FEATURES
 }
-Features: type[ma.Schema] = ma.Schema.from_dict(_FEATURE_FIELDS, name="Features")
+
+
+class Features(ma.Schema.from_dict(_FEATURE_FIELDS, name="CatalogueFeatures")):  # type: ignore[misc]
+    """By name. Beside the catalogue's a model may read columns of its own, which GET /v1/model lists."""
+
+    class Meta:
+        """A model's own columns are no part of this document."""
+
+        unknown = ma.INCLUDE
 
 
 class ScoreItem(ma.Schema):
@@ -194,6 +202,7 @@ class ScoreItem(ma.Schema):
     surveys = fields.List(fields.Nested(OwnSurvey))
     contracts = fields.List(fields.Nested(OwnContract))
     outreach = fields.List(fields.Nested(OwnOutreach))
+    measures = fields.List(fields.Nested(OwnMeasure))
     as_of = fields.DateTime(allow_none=True, metadata=said("of a raw history; null: now"))
 
 

@@ -18,8 +18,8 @@ from api.health import CODES, target_in
 from api.items import Item, Wanted
 from api.service import Service, the_service
 from api.serving import Served
-from models.features import FEATURES
 from models.imports.convert import ID_LENGTH
+from models.schema import Schema
 from models.store.access import NotScoredBecause
 
 resource = Resource("scores", "Scores on demand")
@@ -30,10 +30,8 @@ REASONS = ("top", "all", "none")
 KINDS: dict[str, tuple[str, ...]] = {
     "features": (),
     "account_id": (),
-    "account": ("interactions", "surveys", "contracts", "outreach", "as_of"),
+    "account": ("interactions", "surveys", "contracts", "outreach", "measures", "as_of"),
 }
-_TEXTS = frozenset(FEATURES.texts)
-_NUMBERS = frozenset(FEATURES.numeric)
 
 
 @resource.route("/v1/scores", methods=["POST"])
@@ -118,7 +116,8 @@ def _kind(item: Item) -> str | None:
 
 def _score_features(_service: Service, served: Served, items: Sequence[Item], wanted: Wanted) -> None:
     """Score items given as features by name."""
-    good = [item for item in items if _check_features(item)]
+    schema = served.model.columns
+    good = [item for item in items if _check_features(item, schema)]
     if not good:
         return
     rows = [item.body["features"] for item in good]
@@ -131,23 +130,24 @@ def _score_features(_service: Service, served: Served, items: Sequence[Item], wa
             )
 
 
-def _check_features(item: Item) -> bool:
+def _check_features(item: Item, schema: Schema) -> bool:
     features = item.body["features"]
     if type(features) is not dict:
         item.refuse("/features", "invalid", "must be an object of feature name and value")
         return False
+    numbers, texts = schema.numbers, schema.texts
     for name, value in features.items():
-        if name in _NUMBERS and type(value) is float and isfinite(value):
+        if name in numbers and type(value) is float and isfinite(value):
             continue
-        if name not in FEATURES:
-            item.refuse(f"/features/{escape(name)}", "unknown_feature", _hint(name))
+        if name not in schema:
+            item.refuse(f"/features/{escape(name)}", "unknown_feature", _hint(name, schema))
         elif value is None:
             continue
-        elif name in _TEXTS:
+        elif name in texts:
             if type(value) is not str:
-                item.refuse(f"/features/{name}", "invalid", "must be text")
+                item.refuse(f"/features/{escape(name)}", "invalid", "must be text")
         elif type(value) not in (int, float) or not _finite(value):
-            item.refuse(f"/features/{name}", "invalid", "must be a finite number")
+            item.refuse(f"/features/{escape(name)}", "invalid", "must be a finite number")
     return not item.errors
 
 
@@ -158,8 +158,8 @@ def _finite(value: float) -> bool:
         return False
 
 
-def _hint(name: str) -> str:
-    close = difflib.get_close_matches(name, FEATURES.names, n=1)
+def _hint(name: str, schema: Schema) -> str:
+    close = difflib.get_close_matches(name, schema.names, n=1)
     return f"is not a feature; did you mean {close[0]}?" if close else "is not a feature; GET /v1/model lists them"
 
 

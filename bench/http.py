@@ -132,7 +132,7 @@ def fill(url: str, artefacts: Path, accounts: int) -> tuple[str, list[str], dict
     ids: list[str] = []
     for copy in range(-(-accounts // scored.scores.height)):
         part = _renamed(scored, copy, accounts - len(ids))
-        save_scores(engine, scoring.to_store(model, part), scoring.kept(part), as_of)
+        save_scores(engine, scoring.to_store(model, part), scoring.kept(model, part), as_of)
         entries.append(lists.quiet_entries(model, part).select(*ENTRY_SCHEMA).cast(ENTRY_SCHEMA))  # type: ignore[arg-type]
         ids.extend(part.scores["account_id"])
     publish_list(

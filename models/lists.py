@@ -13,10 +13,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from models.features import FEATURES
 from models.model import ChurnModel
 from models.reasons import Reason, reasons
-from models.rows import quoted
 from models.scoring import Scored
 
 KIND = "silent"
@@ -64,7 +62,7 @@ def brief(told: Sequence[Reason]) -> str:
 
 def _told(model: ChurnModel, features: pl.DataFrame) -> list[str]:
     # Facts that no sentence quotes would only be carried along, row by row.
-    read = features.select(*FEATURES.names, *quoted())
+    read = features.select(*model.columns.names, *model.columns.quoted)
     return [
         brief(told)
         for part in read.iter_slices(_TOLD_AT_ONCE)

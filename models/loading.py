@@ -4,9 +4,8 @@ from pathlib import Path
 
 from models import registry
 from models.errors import ArtefactError
-from models.features import FEATURES
-from models.features.fingerprint import fingerprints
 from models.model import ChurnModel
+from models.schema import Schema
 
 _ANYBODY = registry.Trust()
 
@@ -19,7 +18,8 @@ def load_model(root: Path, model_id: str, trust: registry.Trust = _ANYBODY) -> t
     `FeatureMismatch` with the differing names where it was fitted on other feature definitions.
     """
     artefact = registry.load(root, model_id, trust)
-    registry.check_features(artefact.manifest, FEATURES.names, fingerprints())
+    read = Schema.from_plain(artefact.plain.get("columns"))
+    registry.check_features(artefact.manifest, read.names, read.fingerprints())
     return ChurnModel.from_plain(artefact.plain, model_id), artefact.manifest
 
 

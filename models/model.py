@@ -12,14 +12,14 @@ import numpy as np
 import polars as pl
 
 from models.errors import ArtefactError
-from models.features import FEATURES, Baselines
+from models.features import Baselines
 from models.health import HealthParams, check_reference
 from models.labels import LabelParams
+from models.schema import CATALOGUE, Schema
 from models.scorecard import Columns, Scorecard
 
 #: The key of `usual` that serves segments nobody has seen.
 OVERALL = ""
-COMPONENT_OF: dict[str, str] = {feature.name: feature.component for feature in FEATURES}
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class ChurnModel:
     phase: str
     fingerprints: Mapping[str, str]
     model_id: str = ""
+    columns: Schema = CATALOGUE
 
     def __post_init__(self) -> None:
         check_reference(self.churn.base, self.health)
@@ -54,6 +55,7 @@ class ChurnModel:
             "status": self.status,
             "phase": self.phase,
             "fingerprints": dict(self.fingerprints),
+            "columns": self.columns.to_plain(),
         }
 
     @classmethod
@@ -71,6 +73,7 @@ class ChurnModel:
                 phase=plain["phase"],
                 fingerprints=plain["fingerprints"],
                 model_id=model_id,
+                columns=Schema.from_plain(plain.get("columns")),
             )
         except (KeyError, TypeError) as error:
             raise ArtefactError(f"Artefact {model_id} does not hold a churn model: {error}.") from None
@@ -80,26 +83,26 @@ class ChurnModel:
         return self.usual.get(segment or OVERALL, self.usual[OVERALL])
 
 
-def columns(features: pl.DataFrame) -> Columns:
-    """A frame of features as the arrays a scorecard reads: float64 with NaN, or texts with None, for missing."""
-    numbers = features.select(pl.col(FEATURES.numeric).cast(pl.Float64).fill_null(np.nan)).to_numpy(order="fortran")
-    found: dict[str, Any] = dict(zip(FEATURES.numeric, numbers.T, strict=True))
-    return found | {name: np.array(features[name].to_list(), dtype=object) for name in FEATURES.texts}
+def columns(features: pl.DataFrame, schema: Schema = CATALOGUE) -> Columns:
+    """A frame of columns as the arrays a scorecard reads: float64 with NaN, or texts with None, for missing."""
+    numbers = features.select(pl.col(schema.numeric).cast(pl.Float64).fill_null(np.nan)).to_numpy(order="fortran")
+    found: dict[str, Any] = dict(zip(schema.numeric, numbers.T, strict=True))
+    return found | {
+        name: np.array(features[name].to_list(), dtype=object) for name in schema.names if name not in found
+    }
 
 
-def usual_values(features: pl.DataFrame) -> dict[str, dict[str, float]]:
-    """Segment -> numeric feature -> mean of the known values, cut to the feature's outer knots; `OVERALL` for all."""
-    numeric = [feature for feature in FEATURES if not feature.categorical]
-    means = [
-        _cut(pl.col(f.name), f.basis.knots if f.basis.kind == "line" else ()).mean().alias(f.name) for f in numeric
-    ]
+def usual_values(features: pl.DataFrame, schema: Schema = CATALOGUE) -> dict[str, dict[str, float]]:
+    """Segment -> numeric column -> mean of the known values, cut to the column's span; `OVERALL` for all. A table has
+    no segments."""
+    means = [_cut(pl.col(name), schema[name].span).mean().alias(name) for name in schema.numeric]
     rows = {OVERALL: features.select(means).row(0, named=True)}
-    for (segment,), part in features.group_by("segment"):
+    for (segment,), part in features.group_by("segment") if schema.source == "history" else ():
         rows[str(segment)] = part.select(means).row(0, named=True)
     return {
         segment: {name: value for name, value in rows[segment].items() if value is not None} for segment in sorted(rows)
     }
 
 
-def _cut(value: pl.Expr, knots: tuple[float, ...]) -> pl.Expr:
-    return value.clip(knots[0], knots[-1]) if knots else value
+def _cut(value: pl.Expr, span: tuple[float, float] | None) -> pl.Expr:
+    return value.clip(*span) if span else value

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from models.features import FEATURES, Feature
 from models.features.commercial import MONTHLY
 from models.health import POINTS_PER_LOG_ODD, Floats
 from models.model import ChurnModel, columns
+from models.schema import Column, Schema
 from models.scorecard import Scorecard, Target
 from models.terms import AnyTerm
 
@@ -69,7 +69,7 @@ def reasons(
     """
     card: Scorecard = getattr(model, target)
     teller = Teller(model, target)
-    contributions = card.contributions(columns(features))
+    contributions = card.contributions(columns(features, model.columns))
     chosen = _all_chosen(contributions, top, harmful_only=harmful_only)
     return [
         [teller.reason(told) for told in teller.tell_of(terms, line, row)]
@@ -103,8 +103,8 @@ class Teller:
     def __init__(self, model: ChurnModel, target: Target) -> None:
         card: Scorecard = getattr(model, target)
         self._model = model
-        self.subjects = [_subject(term) for term in card.all_terms]
-        self._says = [_says(term) for term in card.all_terms]
+        self.subjects = [_subject(term, model.columns) for term in card.all_terms]
+        self._says = [_says(term, model.columns) for term in card.all_terms]
         self._usual: dict[str | None, list[tuple[float | None, str]]] = {}
 
     def tell(
@@ -139,7 +139,7 @@ class Teller:
         known = segment if segment in self._model.usual else None
         if known not in self._usual:
             values = self._model.usual_in(known)
-            self._usual[known] = [_compared(subject.value, values) for subject in self.subjects]
+            self._usual[known] = [_compared(subject.value, values, self._model.columns) for subject in self.subjects]
         return self._usual[known]
 
 
@@ -164,31 +164,31 @@ def _all_chosen(contributions: Floats, top: int | None, *, harmful_only: bool) -
     return [row[:count] for row, count in zip(order[:, :top].tolist(), counts.tolist(), strict=True)]
 
 
-def _subject(term: AnyTerm) -> Subject:
-    features = [FEATURES[name] for name in term.features]
-    label = " x ".join(feature.label for feature in features)
-    return Subject(term.name, label, features[0].component, term.name if len(features) == 1 else None)
+def _subject(term: AnyTerm, schema: Schema) -> Subject:
+    columns = [schema[name] for name in term.features]
+    label = " x ".join(column.label for column in columns)
+    return Subject(term.name, label, columns[0].component, term.name if len(columns) == 1 else None)
 
 
-def _says(term: AnyTerm) -> _Say:
-    says = [_sentence(FEATURES[name]) for name in term.features]
+def _says(term: AnyTerm, schema: Schema) -> _Say:
+    says = [_sentence(schema[name]) for name in term.features]
     if len(says) == 1:
         return says[0]
     return lambda row: " together with ".join(say(row) for say in says)
 
 
-def _compared(name: str | None, usual: Mapping[str, float]) -> tuple[float | None, str]:
+def _compared(name: str | None, usual: Mapping[str, float], schema: Schema) -> tuple[float | None, str]:
     if name is None:
         return None, ""
-    text = _usual(FEATURES[name], usual.get(name))
+    text = _usual(schema[name], usual.get(name))
     return usual.get(name), f"; {text}" if text else ""
 
 
-def _sentence(feature: Feature) -> _Say:
-    name, unknown, label = feature.name, f"{feature.label}: unknown", feature.label
+def _sentence(column: Column) -> _Say:
+    name, unknown, label = column.name, f"{column.label}: unknown", column.label
     parts = [
-        (literal, field or "", None if field is None else _saying(spec or ""))
-        for literal, field, spec, _ in Formatter().parse(feature.sentence)
+        (literal, name if field == "value" else field or "", None if field is None else _saying(spec or ""))
+        for literal, field, spec, _ in Formatter().parse(column.sentence)
     ]
 
     def say(row: Row) -> str:
@@ -210,10 +210,10 @@ def _sentence(feature: Feature) -> _Say:
     return say
 
 
-def _usual(feature: Feature, usual: float | None) -> str:
-    if not feature.usual or ("{" in feature.usual and usual is None):
+def _usual(column: Column, usual: float | None) -> str:
+    if not column.usual or ("{" in column.usual and usual is None):
         return ""
-    parts = Formatter().parse(feature.usual)
+    parts = Formatter().parse(column.usual)
     return "".join(literal + ("" if field is None else _saying(spec or "")(usual)) for literal, field, spec, _ in parts)
 
 
@@ -257,9 +257,18 @@ def _ratio(logarithm: float) -> str:
     return f"{times:.1f} times" if times < 10 else f"{times:.0f} times"
 
 
-#: n: a count; odds: 1 in 9; ratio, days and money: of a logarithm (the latter two of 1 + x).
+def _plain(value: float) -> str:
+    """A number nobody knows more about: three digits that matter, whole ones in full."""
+    if value == round(value) or abs(value) >= 100:
+        return f"{value + 0.0:,.0f}"
+    return f"{value:.3g}" if abs(value) >= 1e-3 else f"{value:.1e}"
+
+
+#: n: a count; odds: 1 in 9; ratio, days and money: of a logarithm (the latter two of 1 + x); plain: any number.
 _SAID: dict[str, Callable[[float], str]] = {
     "n": lambda value: f"{value:.0f}",
+    "plain": _plain,
+    "yes": lambda value: "yes" if value >= 0.5 else "no",
     "odds": _odds,
     "ratio": _ratio,
     "days": lambda value: f"{math.expm1(value):.0f} days",

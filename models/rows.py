@@ -7,19 +7,18 @@ one row costs more than scoring it, so a few rows go through `models.scalar` and
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
-from string import Formatter
 from typing import Any
 
 import numpy as np
 
 from models import health
-from models.features import COMPONENTS, FEATURES
+from models.features import COMPONENTS
 from models.health import BANDS, POINTS_PER_LOG_ODD
-from models.model import COMPONENT_OF, ChurnModel
+from models.model import ChurnModel
 from models.reasons import Teller
 from models.scalar import Axes, ScalarCard
+from models.schema import CATALOGUE, Schema
 from models.scorecard import Columns, Scorecard, Target
 
 Row = Mapping[str, Any]
@@ -28,7 +27,6 @@ Row = Mapping[str, Any]
 MANY = 8
 #: Half-width of an 80 % interval in standard errors, as in `models.scoring`.
 _INTERVAL = 1.2815515655446004
-_TEXTS = frozenset(FEATURES.texts)
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,9 @@ class RowScorer:
         self.tellers: dict[Target, Teller] = {target: Teller(model, target) for target in self.cards}
         self._axes = Axes(tuple(self.cards.values()))
         self._scalars = {target: ScalarCard(card, self._axes) for target, card in self.cards.items()}
+        component = model.columns.component_of
         self._parts = [
-            [(COMPONENT_OF[name], len(term.features)) for name in term.features] for term in model.churn.all_terms
+            [(component[name], len(term.features)) for name in term.features] for term in model.churn.all_terms
         ]
 
     def contributions(self, target: Target, row: Row) -> list[float]:
@@ -83,7 +82,7 @@ class RowScorer:
 
     def _many(self, rows: Sequence[Row]) -> list["_Added"]:
         names = dict.fromkeys((*self.model.churn.features, *self.model.silent.features))
-        read = columns_of(rows, tuple(names))
+        read = columns_of(rows, tuple(names), self.model.columns)
         parts = []
         for card in self.cards.values():
             contributions = card.contributions(read)
@@ -156,19 +155,11 @@ class _Added:
         return found
 
 
-def columns_of(rows: Sequence[Row], names: Sequence[str] = FEATURES.names) -> Columns:
-    """Rows of feature name -> value as the arrays a scorecard reads; absent and None are missing."""
+def columns_of(rows: Sequence[Row], names: Sequence[str] | None = None, schema: Schema = CATALOGUE) -> Columns:
+    """Rows of column name -> value as the arrays a scorecard reads; absent and None are missing."""
+    texts = schema.texts
     # float64 makes a missing None a NaN
     return {
-        name: np.array([row.get(name) for row in rows], dtype=object if name in _TEXTS else np.float64)
-        for name in names
+        name: np.array([row.get(name) for row in rows], dtype=object if name in texts else np.float64)
+        for name in (schema.names if names is None else names)
     }
-
-
-@cache
-def quoted() -> tuple[str, ...]:
-    """Facts that the features' sentences quote, in order of first use: kept with a score, so that its reasons can be
-    told later without computing anything."""
-    fields = (field for feature in FEATURES for _, field, _, _ in Formatter().parse(feature.sentence))
-    known = (*FEATURES.names, "renewal")
-    return tuple(dict.fromkeys(field for field in fields if field and field not in known))

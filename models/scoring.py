@@ -15,7 +15,7 @@ from models import health
 from models.clock import INSTANT
 from models.features import COMPONENTS, compute
 from models.history import TABLES, History, rows_known
-from models.model import COMPONENT_OF, ChurnModel, columns
+from models.model import ChurnModel, columns
 from models.scorecard import Columns, Scorecard, deviations
 from models.standing import SCORED, standings
 
@@ -77,7 +77,7 @@ def score_history(
     moments = [as_of - timedelta(days=days) for days in TREND_DAYS]
     earlier = [_existing(accounts, moment, history.delay) for moment in moments]
     pairs = pl.concat([accounts.select("account_id", pl.lit(as_of, INSTANT).alias("as_of")), *earlier])
-    features = compute(history, pairs, model.baselines)
+    features = compute(history, pairs, model.baselines, model.columns.features)
     now = features[: accounts.height]
     scores, spread = _scores(model, now, _previous(accounts, previous_bands))
     before = _by_moment(features[accounts.height :], accounts, moments)
@@ -98,12 +98,12 @@ def _scores(
     model: ChurnModel, features: pl.DataFrame, previous_bands: Sequence[str | None] | None
 ) -> tuple[pl.DataFrame, Floats | None]:
     """The scores, and what the churn scorecard's refits say of the same rows."""
-    read = columns(features)
+    read = columns(features, model.columns)
     contributions, spread = model.churn.look_up(read)
     quietly, silent_spread = model.silent.look_up(read)
     churn, silent = model.churn.total(contributions), model.silent.total(quietly)
     chances = health.probabilities(churn, silent)
-    points = health.components(contributions, model.churn.all_terms, COMPONENT_OF)
+    points = health.components(contributions, model.churn.all_terms, model.columns.component_of)
     score = health.health(churn, model.health)
     previous = None if previous_bands is None else np.array(previous_bands, dtype=object)
     found = {
@@ -153,7 +153,7 @@ def _trend(
     """Movement of `current` health since the moments before; `spread`: the refits' log-odds now."""
     found: dict[str, pl.Series] = {}
     for days, features in before.items():
-        read = columns(features)
+        read = columns(features, model.columns)
         there = features["as_of"].is_not_null().to_numpy()
         then = np.where(there, health.health(model.churn.log_odds(read), model.health), np.nan)
         errors = None if spread is None else _errors_of_change(model.churn, spread, read, current - then)

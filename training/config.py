@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import SettingsError
+from models.features import COMPONENTS
 from models.labels import LabelParams
+from training.measures import Declared
 from training.train import Config
 
 _PLAIN = ("every_days", "blocks", "groups", "seed")
@@ -20,13 +22,40 @@ def load(path: Path | None) -> Config:
         declared = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"The configuration {path.name} is not valid TOML: {error}.") from None
-    _known(declared, (*_PLAIN, "expert", "label"), path.name)
+    _known(declared, (*_PLAIN, "expert", "label", "measures"), path.name)
     plain = {name: _whole(declared[name], name) for name in _PLAIN if name in declared}
     label = declared.get("label", {})
     _known(label, tuple(field.name for field in fields(LabelParams)), f"[label] of {path.name}")
     params = LabelParams(**{name: _whole(value, name) for name, value in label.items()})
     expert = path.parent / declared["expert"] if "expert" in declared else None
-    return Config(**plain, label=params, expert=expert)
+    measures = {name: _measure(name, entry) for name, entry in _tables(declared, "measures").items()}
+    return Config(**plain, label=params, expert=expert, measures=measures)
+
+
+def _tables(declared: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    found = declared.get(name, {})
+    if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
+        raise SettingsError(f"Write what is declared of {name} as tables: [{name}.NAME].")
+    return found
+
+
+def _measure(name: str, declared: dict[str, Any]) -> Declared:
+    where = f"[measures.{name}]"
+    _known(declared, tuple(field.name for field in fields(Declared)), where)
+    _among(declared, "direction", (-1, 0, 1), where)
+    _among(declared, "component", COMPONENTS, where)
+    _among(declared, "use", (True, False), where)
+    for key in ("label", "unit"):
+        if not isinstance(declared.get(key, ""), str):
+            raise SettingsError(f"{where} needs a text as {key}.")
+    return Declared(**declared)
+
+
+def _among(declared: dict[str, Any], key: str, choices: tuple[Any, ...], where: str) -> None:
+    value = declared.get(key, choices[0])
+    if not any(value == choice and type(value) is type(choice) for choice in choices):
+        shown = ", ".join(str(choice).lower() for choice in choices)
+        raise SettingsError(f"{where} sets {key} to {value!r}; it is one of {shown}.")
 
 
 def _known(declared: dict[str, Any], names: tuple[str, ...], where: str) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from models.features import Feature
 from models.scorecard import Target
 from training import fit as fitting
 from training.expert import Expert
@@ -63,11 +64,16 @@ class OutOfFold:
 
 
 def out_of_fold(
-    frame: pl.DataFrame, folds: Folds, target: Target, expert: Expert, taus: Sequence[float | None]
+    frame: pl.DataFrame,
+    folds: Folds,
+    target: Target,
+    expert: Expert,
+    taus: Sequence[float | None],
+    features: Sequence[Feature] | None = None,
 ) -> OutOfFold:
     """Predict every tested row of `frame` (features, labels) by the fitted scorecard, the expert's recalibrated one,
     the contract terms alone and the base rate, each fitted on the fold's training rows."""
-    material = fitting.Material.of(frame, target, expert)
+    material = fitting.Material.of(frame, target, expert, features)
     contract = fitting.Material.of(frame, target, expert, fitting.CONTRACT_TERMS)
     place = np.full(frame.height, -1)
     place[material.rows] = np.arange(len(material.rows))

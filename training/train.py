@@ -7,7 +7,7 @@ What is usual (`baselines`) is measured twice: for the folds as of the last mome
 that no fold is told its own future; for the model itself as of the cutoff.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +17,12 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from models.errors import TooFewLabels
-from models.features import FEATURES, Baselines, compute, measure
-from models.features.fingerprint import fingerprints
+from models.features import FEATURES, Baselines, Feature, FeatureSet, compute, measure
 from models.health import HealthParams, expit
 from models.history import History
 from models.labels import LabelParams, exits, label, look_back_curve
 from models.model import ChurnModel, usual_values
+from models.schema import CATALOGUE, Column, Schema
 from models.scorecard import Scorecard, Target
 from models.scoring import is_quiet
 from models.standing import eligible
@@ -30,6 +30,7 @@ from models.voice import source_start
 from training import expert as experts
 from training import fit as fitting
 from training import leakage
+from training import measures as own
 from training.cross import OutOfFold, out_of_fold
 from training.describe import describe
 from training.folds import Folds, forward_folds
@@ -56,6 +57,7 @@ class Config:
     seed: int = 0
     label: LabelParams = field(default_factory=LabelParams)
     expert: Path | None = None
+    measures: Mapping[str, own.Declared] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ def train(
 
 def _train(known: History, cutoff: datetime, config: Config, progress: Progress, announce: Announce) -> Trained:
     expert = experts.load(config.expert)
+    declared = own.of_history(known, config.measures)
     progress("taking snapshots and labelling them")
     rows = _rows(known, cutoff, config)
     allowed = _gates(known, cutoff, config, rows)
@@ -106,29 +109,39 @@ def _train(known: History, cutoff: datetime, config: Config, progress: Progress,
     if phase == "P0":
         return _day_one(known, cutoff, config, expert, rows, progress, allowed)
     assert rows.folds is not None
-    progress(f"computing {len(FEATURES)} features at {rows.pairs.height:,} snapshots")
+    asked = FeatureSet([*FEATURES, *declared])
+    progress(f"computing {len(asked)} features at {rows.pairs.height:,} snapshots")
     usual = measure(known, min(fold.train_to for fold in rows.folds))
-    fold_matrix = _matrix(known, rows, usual)
+    fold_matrix = _matrix(known, rows, usual, asked)
+    measures = own.shaped(fold_matrix, declared)
+    features = FeatureSet([*FEATURES, *measures])
     progress("checking that no row knows its future")
     checked = leakage.check(
-        known, fold_matrix, rows.folds, config.label, recompute=lambda h, p: compute(h, p, usual), seed=config.seed
+        known,
+        fold_matrix,
+        rows.folds,
+        config.label,
+        recompute=lambda h, p: compute(h, p, usual, asked),
+        features=asked.names,
+        seed=config.seed,
     )
     taus: tuple[float | None, ...] = fitting.TAUS if phase == "P2" else (fitting.RECALIBRATED,)
     predictions: list[OutOfFold] = []
     for target in TARGETS:
         progress(f"forward folds: who leaves{' silently' if target == 'silent' else ''}")
-        predictions.append(out_of_fold(fold_matrix, rows.folds, target, expert, taus))
+        predictions.append(out_of_fold(fold_matrix, rows.folds, target, expert, taus, features))
     progress("measuring, with intervals by account")
     evaluated: dict[str, Any] = {made.target: _evaluated(fold_matrix, made, config) for made in predictions}
     progress("fitting on everything")
     baselines = measure(known, cutoff)
-    matrix = _matrix(known, rows, baselines)
-    fits = [_final(matrix, o.target, expert, o.chosen.final, config.seed) for o in predictions]
-    model = _model(fits, matrix, baselines, config, phase, _status(phase))
+    matrix = _matrix(known, rows, baselines, features)
+    fits = [_final(matrix, o.target, expert, o.chosen.final, config.seed, features) for o in predictions]
+    model = _model(fits, matrix, baselines, config, phase, _status(phase), measures)
     look_back = config.label.look_back_days
     report = _report(known, cutoff, rows, phase, evaluated, predictions, look_back)
     report |= {"leakage": checked, "gates": allowed}
-    return Trained(model, report, {"fits": fits, "features": list(FEATURES.names)})
+    report["measures"] = {"used": [feature.name for feature in measures], "left_out": own.left_out(declared, measures)}
+    return Trained(model, report, {"fits": fits, "features": list(features.names)})
 
 
 def _rows(known: History, cutoff: datetime, config: Config) -> Rows:
@@ -171,33 +184,48 @@ def _gates(known: History, cutoff: datetime, config: Config, rows: Rows) -> dict
     return gates(rows.labels, exits(known, cutoff, config.label), since, cutoff, blocked, config.label)
 
 
-def _matrix(known: History, rows: Rows, baselines: Baselines) -> pl.DataFrame:
+def _matrix(known: History, rows: Rows, baselines: Baselines, features: FeatureSet) -> pl.DataFrame:
     """Features and facts of every snapshot with its labels."""
-    features = compute(known, rows.pairs, baselines)
-    return features.hstack(rows.labels.select("outcome", "subtype", "decided_at", "y_churn", "y_silent"))
+    found = compute(known, rows.pairs, baselines, features)
+    return found.hstack(rows.labels.select("outcome", "subtype", "decided_at", "y_churn", "y_silent"))
 
 
-def _final(matrix: pl.DataFrame, target: Target, expert: experts.Expert, tau: float | None, seed: int) -> Scorecard:
-    prepared = fitting.Material.of(matrix, target, expert).prepare()
+def _final(
+    matrix: pl.DataFrame,
+    target: Target,
+    expert: experts.Expert,
+    tau: float | None,
+    seed: int,
+    features: Sequence[Feature],
+) -> Scorecard:
+    prepared = fitting.Material.of(matrix, target, expert, features).prepare()
     fitted = fitting.path(prepared, (fitting.RECALIBRATED, tau))[-1]
     refits = fitting.resampled(prepared, fitted, tau, seed)
     return fitting.centred(fitting.scorecard(prepared, fitted, refits), matrix)
 
 
 def _model(
-    cards: list[Scorecard], matrix: pl.DataFrame, baselines: Baselines, config: Config, phase: str, status: str
+    cards: list[Scorecard],
+    matrix: pl.DataFrame,
+    baselines: Baselines,
+    config: Config,
+    phase: str,
+    status: str,
+    measures: Sequence[Feature] = (),
 ) -> ChurnModel:
     churn, silent = cards
+    schema = Schema("history", tuple(map(Column.of, measures))) if measures else CATALOGUE
     return ChurnModel(
         churn=churn,
         silent=silent,
         health=HealthParams.for_base(churn.base),
         label=config.label,
         baselines=baselines,
-        usual=usual_values(matrix),
+        usual=usual_values(matrix, schema),
         status=status,
         phase=phase,
-        fingerprints=fingerprints(),
+        fingerprints=schema.fingerprints(),
+        columns=schema,
     )
 
 

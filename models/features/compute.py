@@ -5,7 +5,7 @@ questions (account, as_of) -> visible rows (`expand`) -> facts (`contacts`, `ans
 """
 
 import os
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cached_property
@@ -25,6 +25,7 @@ from models.features.expected import expectations, ratios
 from models.features.facts import FACTS
 from models.features.feature import FeatureSet
 from models.features.groups import Ints
+from models.features.measures import MEASURE, Measures
 from models.features.outreach import OUTREACH, outreach_facts
 from models.history import History
 
@@ -46,11 +47,12 @@ def compute(
     """One row per (account_id, as_of): only what had happened and was known before as_of counts.
 
     `as_of` is one moment, for every account known by then in order of their ids, or a frame of pairs (`account_id`,
-    `as_of`), whose order is kept; of an account nobody had described by its as_of every feature is null. Returns
-    `account_id`, `as_of`, one column per feature (Float64 or String, null: unknown), then the facts of `facts.FACTS`.
+    `as_of`), whose order is kept; of an account nobody had described by its as_of every feature is null. `features` may
+    hold measures beside the catalogue (`models.features.measures`). Returns `account_id`, `as_of`, one column per
+    feature (Float64 or String, null: unknown), then the facts of `facts.FACTS`.
     Raises `UnknownAccount` for a pair whose account the history does not describe.
     """
-    prepared = Prepared(history, as_of)
+    prepared = Prepared(history, as_of, sorted(name for name in features.reads if name.startswith(MEASURE)))
     parts = prepared.parts()
     if len(parts) == 1:
         return _evaluated(prepared, parts[0], baselines, features)
@@ -65,7 +67,7 @@ class Prepared:
     Question i is about the account numbered `numbers[i]` at the moment `at[i]` (microseconds).
     """
 
-    def __init__(self, history: History, as_of: datetime | pl.DataFrame) -> None:
+    def __init__(self, history: History, as_of: datetime | pl.DataFrame, measures: Sequence[str] = ()) -> None:
         self.history = history
         self.lag = lag_of(history.delay)
         self.accounts = Accounts.of(history)
@@ -77,6 +79,7 @@ class Prepared:
         self.terms = Terms.of(history, self.accounts.codes, self.span)
         self.billing = pl.concat([self.accounts.frame["billing"], self.terms.billing])
         self.watched = history.watched("interactions")
+        self.measures = Measures(history, self.accounts.codes, measures) if measures else None
 
     def _events(self, source: Source) -> Events:
         return source.events(source.cut(self.history, self.span), self.accounts.codes)
@@ -115,6 +118,8 @@ class Prepared:
         facts |= expectations(facts, usual["base_contacts_per_day"], usual["base_gap_days"])
         facts |= ratios(facts)
         facts |= dict.fromkeys(_unrecorded(baselines), np.full(len(numbers), np.nan))
+        if self.measures is not None:
+            facts |= self.measures.ask(numbers, self.at[part])
         return pl.DataFrame(
             [
                 self.accounts.frame["account_id"].gather(numbers),

@@ -18,10 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from models import health, lists
-from models.features import FEATURES
 from models.history import History
 from models.model import ChurnModel
-from models.rows import quoted
 from models.scoring import Scored, is_fresh, score_history
 from models.standing import SCORED, STANDINGS, standings
 from models.store import bulk, history, runs, scores
@@ -170,7 +168,7 @@ def _rescore(
     asked = score_accounts(engine, model, wanted, as_of, margin=margin, currency=currency)
     scored = asked.scored
     if scored.scores.height:
-        scores.save_scores(engine, to_store(model, scored), kept(scored), computed_at)
+        scores.save_scores(engine, to_store(model, scored), kept(model, scored), computed_at)
     described = set(asked.known.accounts["account_id"])
     lost = sorted(described & asked.bands.keys() - set(scored.scores["account_id"]))
     if lost:
@@ -231,7 +229,7 @@ class _Run:
         )
         if scored.scores.height:
             frame = to_store(self.model, scored)
-            scores.save_scores(self.engine, frame, kept(scored), self.computed_at, self.run_id)
+            scores.save_scores(self.engine, frame, kept(self.model, scored), self.computed_at, self.run_id)
         return lists.quiet_entries(self.model, scored).select(*ENTRY_SCHEMA).cast(ENTRY_SCHEMA)  # type: ignore[arg-type]
 
 
@@ -254,9 +252,9 @@ def _bands(latest: pl.DataFrame, as_of: datetime) -> dict[str, str]:
     return dict(latest.filter(pl.col("as_of") <= as_of).select("account_id", "band").iter_rows())
 
 
-def kept(scored: Scored) -> pl.DataFrame:
+def kept(model: ChurnModel, scored: Scored) -> pl.DataFrame:
     """The features to keep with the scores, and the facts that their reasons quote."""
-    return scored.features.select("account_id", "as_of", *FEATURES.names, *quoted())
+    return scored.features.select("account_id", "as_of", *model.columns.names, *model.columns.quoted)
 
 
 def _health_at(model: ChurnModel, p_churn: pl.Series) -> pl.Series:

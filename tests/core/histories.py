@@ -221,7 +221,7 @@ def histories(contacts: int = 14, surveys: int = 8) -> st.SearchStrategy[Drawn]:
             "surveys": _rows(_survey, surveys),
             "contracts": _rows(_terms, 5),
             "outreach": _rows(_outreach, 4),
-            "measures": _rows(_measure, 3),
+            "measures": _rows(_measure, 8),
         }
     )
     delays = st.sampled_from((timedelta(0), timedelta(0), timedelta(hours=6), timedelta(days=2)))

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from models.errors import UnknownAccount
-from models.features import DEFAULT, FEATURES, Baselines, compute, expand, measure, reference
+from models.features import DEFAULT, FEATURES, Baselines, FeatureSet, expand, measure, reference
+from models.features import compute as compute_features
 from models.features.baselines import Usual
 from models.features.facts import FACTS
+from models.features.measures import measure_feature
 from models.history import TABLES, History
 from tests.core.histories import NOW, Drawn, Row, histories, moments, pairs, properties
 
@@ -27,6 +29,14 @@ BASELINES = Baselines(
     resolution_minutes=300.0,
     tracks_onboarding=True,
 )
+
+
+#: The catalogue and three measures, the last of which no history has.
+ALL = FeatureSet([*FEATURES, *map(measure_feature, ("logins", "seats_used", "unheard"))])
+
+
+def compute(history: History, as_of: datetime | pl.DataFrame, baselines: Baselines = DEFAULT) -> pl.DataFrame:
+    return compute_features(history, as_of, baselines, ALL)
 
 
 def same(left: pl.DataFrame, right: pl.DataFrame) -> None:
@@ -222,7 +232,7 @@ def test_only_differences_of_time_count(drawn: Drawn, at: datetime, microseconds
 def test_the_frame_is_what_it_promises(drawn: Drawn, at: datetime):
     found = compute(drawn.history(), at, measure(drawn.history(), at))
     facts = [name for name in FACTS if name not in FEATURES]
-    assert found.columns == ["account_id", "as_of", *FEATURES.names, *facts]
+    assert found.columns == ["account_id", "as_of", *ALL.names, *facts]
     assert [name for name in found.columns[2:] if found.schema[name] != pl.Float64] == ["billing", "segment"]
     numbers = found.select(pl.col(pl.Float64))
     assert all(numbers[name].is_finite().all() for name in numbers.columns)

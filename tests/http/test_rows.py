@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from models.features import DEFAULT, FEATURES, compute
 from models.model import columns
 from models.reasons import Teller, reasons
-from models.rows import MANY, RowScorer, columns_of, quoted
+from models.rows import MANY, RowScorer, columns_of
 from models.scalar import Axes, ScalarCard
+from models.schema import CATALOGUE
 from models.scorecard import GridTerm, Scorecard, Term
 from models.scoring import score_features
 from tests.http.cast import NOW, history, model
@@ -71,7 +72,7 @@ def features() -> pl.DataFrame:
 
 
 def rows_of(features: pl.DataFrame) -> list[dict]:
-    return features.select(*FEATURES.names, *quoted()).to_dicts()
+    return features.select(*FEATURES.names, *CATALOGUE.quoted).to_dicts()
 
 
 def test_rows_are_scored_as_a_frame_of_them(features):
@@ -144,7 +145,7 @@ def test_reasons_of_features_without_facts(features):
 
 
 def test_what_sentences_quote_is_computed(features):
-    assert set(quoted()) <= set(features.columns)
+    assert set(CATALOGUE.quoted) <= set(features.columns)
 
 
 def test_columns_of_rows_are_those_of_the_frame(features):

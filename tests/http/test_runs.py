@@ -9,7 +9,7 @@ import pytest
 from models.history import History
 from models.lists import quiet_entries, ranked
 from models.loading import load_model
-from models.rows import quoted
+from models.schema import CATALOGUE
 from models.scoring import score_history
 from models.store import runs, scoring
 from models.store.access import NotScoredBecause, Store
@@ -56,7 +56,7 @@ def test_a_run_is_the_scoring_of_the_history(filled, made):
         .sort("account_id")
         .equals(scoring.to_store(made, expected).select(found.drop("run_id", "computed_at").columns).sort("account_id"))
     )
-    names = [*made.fingerprints, *quoted()]
+    names = [*made.fingerprints, *CATALOGUE.quoted]
     assert (
         features.select("account_id", *names)
         .sort("account_id")
