@@ -9,6 +9,7 @@ from api.schemas import FieldProblem, OwnAccount, OwnContract, OwnInteraction, O
 from models.features import COMPONENTS, FEATURES
 from models.health import BANDS, GRADES
 from models.imports.convert import ID_LENGTH
+from models.schema import FORMS
 
 
 class ModelLine(ma.Schema):
@@ -255,7 +256,7 @@ class FeatureLine(ma.Schema):
     component = fields.String(required=True)
     unit = fields.String(required=True)
     missing = fields.String(required=True, metadata=said("what no data means"))
-    type = fields.String(required=True, validate=validate.OneOf(["number", "text"]))
+    type = fields.String(required=True, validate=validate.OneOf(FORMS))
     used = fields.Boolean(required=True, metadata=said("whether this model reads it"))
 
 

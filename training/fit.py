@@ -22,8 +22,11 @@ import polars as pl
 from scipy.optimize import brentq
 
 from models.features import FEATURES, Feature
+from models.features.feature import Direction
+from models.features.measures import MEASURE, measure_feature
 from models.health import expit
 from models.model import columns
+from models.schema import Column, Schema
 from models.scorecard import Scorecard, Target, Term
 from training import logistic, monotone
 from training.design import Design, Layout
@@ -143,12 +146,16 @@ def scorecard(prepared: Prepared, fit: logistic.Fit, refits: Sequence[logistic.F
 def _tables(prepared: Prepared, fit: logistic.Fit) -> Scorecard:
     expert = prepared.material.expert
     terms = prepared.design.terms(fit.beta, expert.terms, fit.b)
-    return Scorecard(expert.target, fit.a + fit.b * expert.base, tuple(_level(term, expert.target) for term in terms))
+    measured = {block.feature.name: block.feature for block in prepared.design.layout.blocks}
+    directions = [(measured.get(t.feature) or FEATURES[t.feature]).direction(expert.target) for t in terms]
+    level = tuple(map(_level, terms, directions))
+    return Scorecard(expert.target, fit.a + fit.b * expert.base, level)
 
 
-def _level(term: Term, target: Target) -> Term:
+def _level(term: Term, direction: Direction) -> Term:
     """Without the last bits by which a table that keeps its direction may still miss it."""
-    direction = 0 if term.kind == "category" else FEATURES[term.feature].direction(target)
+    if term.kind == "category":
+        direction = 0
     return monotone.project(term, direction, np.ones(len(term.values)))
 
 
@@ -170,7 +177,8 @@ def resampled(
 
 def centred(card: Scorecard, population: pl.DataFrame) -> Scorecard:
     """The scorecard with every term's mean over a population moved into its base."""
-    return card.centred(card.means(columns(population)))
+    own = [measure_feature(name.removeprefix(MEASURE)) for name in card.features if name.startswith(MEASURE)]
+    return card.centred(card.means(columns(population, Schema("history", tuple(map(Column.of, own))))))
 
 
 def with_base_rate(card: Scorecard, population: pl.DataFrame, rate: float) -> Scorecard:

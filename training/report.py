@@ -5,7 +5,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from models.features import FEATURES
 from models.model import ChurnModel
 
 #: Metric -> (heading, format), in the order of the tables.
@@ -42,7 +41,7 @@ def _render(template: str, model: ChurnModel, report: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"said": _said, "number": _number, "zip_table": _told}
-    context = {"model": model, "report": report, "shown": SHOWN, "questions": QUESTIONS, "features": FEATURES}
+    context = {"model": model, "report": report, "shown": SHOWN, "questions": QUESTIONS, "features": model.columns}
     return environment.get_template(template).render(context)
 
 

@@ -29,8 +29,8 @@ NOT_CARRIED = (
     ("The tone of messages", "texts are not read; comments never reach a model"),
     (
         "Logins, orders and other use of the product",
-        "no two products have the same; a company's own numbers go into the table `measures`, which is kept and known "
-        "as of any moment, but which no feature of this catalogue reads",
+        "no two products have the same; a company's own numbers go into the table `measures`, and each becomes a "
+        "feature `measure:<name>` of the models trained with it",
     ),
 )
 

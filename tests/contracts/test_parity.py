@@ -6,19 +6,20 @@ for every feature, so every feature's value comes back in a reason; JSON carries
 """
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
 
 from models import registry
 from models.clock import isoformat
-from models.features import FEATURES, compute, measure
-from models.features.fingerprint import fingerprints
+from models.features import compute, measure
+from models.features.measures import measure_feature
 from models.health import HealthParams
 from models.history import History
 from models.labels import LabelParams
 from models.model import ChurnModel, usual_values
+from models.schema import Column, Schema
 from models.scorecard import Scorecard, Term
 from models.store.scoring import score_store
 from models.store.upsert import upsert
@@ -27,7 +28,10 @@ from tests.http.conftest import Served, serve
 from training import simulator
 
 ACCOUNTS, WEEKS, SEED = 60, 90, 7
-LISTS = ("interactions", "surveys", "contracts", "outreach")
+LISTS = ("interactions", "surveys", "contracts", "outreach", "measures")
+#: The catalogue and two of the users' own numbers.
+SCHEMA = Schema("history", tuple(Column.of(measure_feature(name)) for name in ("logins", "payment_delay")))
+NAMES = SCHEMA.names
 
 
 @pytest.fixture(scope="module")
@@ -35,26 +39,40 @@ def base() -> tuple[History, dict[str, pl.DataFrame], list]:
     """The whole history, its tables, and the moments of the snapshots, the last of them with a future behind it."""
     simulated = simulator.simulate(ACCOUNTS, WEEKS, "strong", SEED)
     last = simulated.end - timedelta(days=45, hours=7, microseconds=123_457)
-    return History.from_frames(simulated.tables), simulated.tables, [last - timedelta(days=28 * n) for n in range(4)]
+    tables = simulated.tables | {"measures": measured(simulated.tables["accounts"]["account_id"], last)}
+    return History.from_frames(tables), tables, [last - timedelta(days=28 * n) for n in range(4)]
+
+
+def measured(accounts: pl.Series, last: datetime) -> pl.DataFrame:
+    """Every third account has no numbers; some values are told late, some lie after the moments asked about."""
+    rows = [
+        (account, name, float(n * age % 17) / 3, last - timedelta(days=11 * age - 30), timedelta(days=n % 5 * 9))
+        for n, account in enumerate(accounts)
+        for name in ("logins", "payment_delay", "unread")
+        for age in range(8)
+        if n % 3
+    ]
+    frame = pl.DataFrame(rows, schema=["account_id", "name", "value", "at", "late"], orient="row")
+    return frame.with_columns(recorded_at=pl.col("at") + pl.col("late")).drop("late")
 
 
 @pytest.fixture(scope="module")
 def model(base) -> ChurnModel:
     history, _, moments = base
     baselines = measure(history, moments[0])
-    features = compute(history, moments[0], baselines)
-    cards = [
-        Scorecard(target, shift, tuple(map(_term, FEATURES))) for target, shift in (("churn", -2.5), ("silent", -3))
-    ]
+    features = compute(history, moments[0], baselines, SCHEMA.features)
+    terms = tuple(map(_term, SCHEMA.features))
+    cards = [Scorecard(target, shift, terms) for target, shift in (("churn", -2.5), ("silent", -3))]
     return ChurnModel(
         *cards,
         HealthParams.for_base(-2.5),
         LabelParams(),
         baselines,
-        usual_values(features),
+        usual_values(features, SCHEMA),
         "test",
         "P2",
-        fingerprints(),
+        SCHEMA.fingerprints(),
+        columns=SCHEMA,
     )
 
 
@@ -72,8 +90,8 @@ def matrix(base, model) -> dict[str, dict]:
     """The training matrix's rows of the last moment: account -> feature -> value, computed among all other rows."""
     history, _, moments = base
     pairs = pl.concat([history.accounts.select("account_id", as_of=pl.lit(moment)) for moment in reversed(moments)])
-    features = compute(history, pairs, model.baselines)
-    rows = features.filter(pl.col("as_of") == moments[0]).select("account_id", *FEATURES.names)
+    features = compute(history, pairs, model.baselines, SCHEMA.features)
+    rows = features.filter(pl.col("as_of") == moments[0]).select("account_id", *NAMES)
     return {row.pop("account_id"): row for row in rows.to_dicts()}
 
 
@@ -114,8 +132,8 @@ def values(explanation: dict) -> dict:
 
 def assert_parity(explanation: dict, row: dict) -> None:
     got = values(explanation)
-    assert set(got) == set(FEATURES.names)
-    different = {name: (got[name], row[name]) for name in FEATURES.names if not same(got[name], row[name])}
+    assert set(got) == set(NAMES)
+    different = {name: (got[name], row[name]) for name in NAMES if not same(got[name], row[name])}
     assert not different
 
 
@@ -138,6 +156,9 @@ def test_after_a_run(served, scored, matrix):
         assert_adds_up(body)
         known += sum(value is not None for value in matrix[account].values())
     assert known > 20 * len(scored), "a matrix of unknowns would prove nothing"
+    measures = [matrix[account]["measure:payment_delay"] for account in scored]
+    assert 0 < measures.count(None) < len(scored)
+    assert len(set(measures)) > 5
 
 
 def test_asked_for_as_of_now(served, scored, matrix):

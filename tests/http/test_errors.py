@@ -16,6 +16,7 @@ ROUTES = {
     "post_accounts": ("POST", "/v1/accounts", "write", True),
     "post_interactions": ("POST", "/v1/interactions", "write", True),
     "post_surveys": ("POST", "/v1/surveys", "write", True),
+    "post_measures": ("POST", "/v1/measures", "write", True),
     "post_scores": ("POST", "/v1/scores", "read", True),
     "get_health": ("GET", "/v1/accounts/a/health", "read", False),
     "get_silent_list": ("GET", "/v1/risk-lists/silent", "read", False),

@@ -36,6 +36,11 @@ def test_an_id_that_is_no_text_is_no_account(told):
             {"survey_id": "s1", "account_id": "x", "instrument": "csat", "sent_at": "2199-01-01T00:00:00Z"},
             "sent_at",
         ),
+        (
+            "/v1/measures",
+            {"account_id": "x", "name": "logins", "value": 1, "at": "2199-01-01T00:00:00Z"},
+            "at",
+        ),
     ],
 )
 def test_values_that_would_break_everybody_elses_are_refused(told, path, item, column):

@@ -75,7 +75,7 @@ def test_unknown_members_are_passed_over_and_named(served):
     assert (got.status_code, got.json["unknown_fields"]) == (201, ["colour"])
 
 
-@pytest.mark.parametrize("path", ["accounts", "interactions", "surveys"])
+@pytest.mark.parametrize("path", ["accounts", "interactions", "surveys", "measures"])
 def test_a_batch_twice_changes_nothing(either, path):
     items = {
         "accounts": [account("n1"), account("n2")],
@@ -89,6 +89,10 @@ def test_a_batch_twice_changes_nothing(either, path):
                 "responded_at": isoformat(day(3)),
                 "score": 2,
             },
+        ],
+        "measures": [
+            {"account_id": name, "name": "logins", "value": 3, "at": isoformat(day(3))}
+            for name in ("slipping", "vocal")
         ],
     }[path]
     first = either.post(f"/v1/{path}", {"items": items})
