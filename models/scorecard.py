@@ -181,6 +181,16 @@ class Scorecard:
         averages = np.average(contributions, axis=0, weights=weights)
         return dict(zip(self.names, averages.tolist(), strict=True))
 
+    def counts(self, columns: Columns) -> dict[str, tuple[int, ...]]:
+        """Term name -> how many of the rows fall into each of its `places`; single terms only."""
+        ready, rows = self._lookup.columns(columns)
+        counted = [np.zeros(len(term.places), dtype=np.int64) for term in self.terms]
+        for part in _chunks(rows):
+            places = self._lookup.places(ready, part)
+            for i, total in enumerate(counted):
+                total += np.bincount(places[i], minlength=len(total))  # noqa: PLW2901 (in place)
+        return {term.name: tuple(total.tolist()) for term, total in zip(self.terms, counted, strict=True)}
+
     def centred(self, means: Mapping[str, float]) -> "Scorecard":
         """The same scores with `means[term]` moved out of each table into the base.
 

@@ -41,12 +41,26 @@ def save(
         seed=config.seed,
         git_revision=revision,
     )
+    origin = _origin(facts, config)
     files: dict[str, bytes | Path] = {
         "estimator.joblib": _estimator(trained.estimator),
-        "CARD.md": card(model, report).encode(),
-        "report.html": page(model, report).encode(),
+        "CARD.md": card(model, report, origin).encode(),
+        "report.html": page(model, report, origin).encode(),
     }
     return registry.put(root, model.to_plain(), facts, created_at, files, signer)
+
+
+def _origin(facts: registry.Facts, config: Config) -> dict[str, Any]:
+    """How to make the model again, for people; the moment of making is in the id, so that equal runs read equal."""
+    told_to = {key: value.name if isinstance(value, Path) else value for key, value in asdict(config).items()}
+    told = {
+        "seed": facts.seed,
+        "configuration": {key: value for key, value in _jsonable(told_to).items() if value is not None},
+        "code revision": facts.git_revision,
+        "versions": dict(facts.versions),
+        "data range": " to ".join(facts.data_range) if facts.data_range else None,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def plain(value: Any) -> Any:

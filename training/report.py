@@ -1,11 +1,20 @@
-"""The two texts that go with every artefact: CARD.md, and report.html, one file that opens offline."""
+"""The two texts that go with every artefact: CARD.md, and report.html, one file that opens offline.
 
-from collections.abc import Mapping
+Both are made from the model and the plain report (`training.artefact.plain`) and nothing else:
+equal input, equal bytes.
+What a report does not hold has its section all the same, with a sentence that says why it is empty.
+"""
+
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader
 
 from models.model import ChurnModel
+from models.scorecard import GridTerm, Term
+from training import summary
+from training.figures import QUESTIONS, WORTH_DRAWING, cards, figures, label, unit
+from training.plots import NAMES
 
 #: Metric -> (heading, format), in the order of the tables.
 SHOWN = {
@@ -19,35 +28,123 @@ SHOWN = {
     "pr_auc": ("PR-AUC", "{:.3f}"),
     "log_loss": ("log loss", "{:.4f}"),
 }
-QUESTIONS = {"churn": "Will they leave?", "silent": "Will they leave silently?"}
+#: Template and anchor -> heading, in the order of the page.
+SECTIONS = {
+    "summary": "In plain words",
+    "data": "Data, and what they allow",
+    "leakage": "Leakage",
+    "folds": "Tested forward in time",
+    "quality": "How well it ranks",
+    "calibration": "Whether the probabilities hold",
+    "lists": "What a list is worth",
+    "months": "Month by month",
+    "segments": "Segments",
+    "terms": "What the model has learnt",
+    "pairs": "Pairs of features",
+    "label": "What counts as silent",
+    "selection": "How the model was chosen",
+    "previous": "Against the model before",
+    "reproducibility": "Making it again",
+    "tables": "The whole model",
+}
+#: Sections that begin a sheet when printed.
+PAGES = ("quality", "terms", "tables")
+RIVALS = {
+    "contract": "contract terms alone",
+    "expert": "the expert's scorecard",
+    "base": "everybody the same",
+    "previous": "the model before",
+}
+LEFT_OUT = {
+    "unknown": "nothing known about the account yet",
+    "test": "test accounts",
+    "gone": "had left already",
+    "leaving": "had given notice already",
+    "unpaid": "not a paying customer",
+    "undated": "without a date of beginning",
+    "young": "customers for less than 30 days",
+    "blackout": "decided before anybody could have acted",
+    "involuntary": "left, but not of their own will",
+    "immature": "too recent to know",
+    "unlabelable": "left, and nobody could have heard a voice",
+}
+SUBTYPES = {
+    "dormant": "no contact at all in the look-back",
+    "faded": "contacts fell below half of their habit",
+    "quiet_after_failure": "quiet after something failed",
+    "other": "none of these",
+}
+#: A grid with more entries is drawn, not printed.
+PRINTED_GRID = 100
 
 
-def card(model: ChurnModel, report: Mapping[str, Any]) -> str:
-    """The model card, Markdown."""
-    return _render("card.md.jinja", model, report)
+def card(model: ChurnModel, report: Mapping[str, Any], origin: Mapping[str, Any] | None = None) -> str:
+    """The model card, Markdown. report: plain values; origin: how to make the model again, see `page`."""
+    return _render("card.md.jinja", model, report, origin or {}, {})
 
 
-def page(model: ChurnModel, report: Mapping[str, Any]) -> str:
-    """The report, one self-contained HTML file."""
-    return _render("report.html.jinja", model, report)
+def page(model: ChurnModel, report: Mapping[str, Any], origin: Mapping[str, Any] | None = None) -> str:
+    """The report, one self-contained HTML file.
+
+    report  plain values, as the manifest keeps them
+    origin  how to make the model again: name -> text, number or mapping (command, configuration, seed, versions, hash)
+    """
+    return _render("report.html.jinja", model, report, origin or {}, figures(model, report))
 
 
-def _render(template: str, model: ChurnModel, report: Mapping[str, Any]) -> str:
+def _render(
+    template: str, model: ChurnModel, report: Mapping[str, Any], origin: Mapping[str, Any], drawn: Mapping[str, Any]
+) -> str:
     environment = Environment(
         loader=PackageLoader("training"),
         autoescape=template.startswith("report"),
-        undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"said": _said, "number": _number, "zip_table": _told}
-    context = {"model": model, "report": report, "shown": SHOWN, "questions": QUESTIONS, "features": model.columns}
+    environment.filters |= {
+        "said": _said, "number": _number, "told": _told, "words": _words, "keys": _keys, "without": _without,
+        "day": lambda moment: str(moment)[:10], "rivals": _rivals, "lines": _lines, "flat": _flat,
+        "firm": lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
+        "label": lambda name: label(model, name), "unit": lambda name: unit(model, name),
+    }  # fmt: skip
+    context = {
+        "model": model, "report": report, "figures": drawn, "told": _derived(model, report, origin),
+        "tiles": summary.tiles(report), "why": {"no_metrics": _no_metrics(report)},
+        "sections": list(SECTIONS.items()), "pages": PAGES, "shown": SHOWN, "questions": QUESTIONS, "names": NAMES,
+        "rival_names": RIVALS, "left_out": LEFT_OUT, "subtypes": SUBTYPES, "printed_grid": PRINTED_GRID,
+    }  # fmt: skip
     return environment.get_template(template).render(context)
+
+
+def _derived(model: ChurnModel, report: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
+    held = cards(model)
+    return {
+        "uses": summary.uses(model, report),
+        "misuses": summary.misuses(report),
+        "blind": summary.blind(model, report),
+        "data": summary.data(report),
+        "origin": list(origin.items()),
+        "cards": held,
+        "targets": list(held),
+        "terms": len({term.feature for held_card in held.values() for term in held_card.terms}),
+        "replicates": any(held_card.base_replicates for held_card in held.values()),
+    }
+
+
+def _no_metrics(report: Mapping[str, Any]) -> str:
+    if report["phase"] == "P0":
+        return "Nothing was measured: with this few exits the expert's scorecard serves as it is, untested."
+    return "Nothing was measured for this model."
+
+
+def _rivals(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The names of everything some target was compared with."""
+    return list(dict.fromkeys(name for found in metrics.values() for name in found.get("gain") or {}))
 
 
 def _said(estimate: Mapping[str, float | None] | None, form: str) -> str:
     """A metric with its interval: .812 (.790 to .833)."""
-    if estimate is None or estimate["value"] is None:
+    if not estimate or estimate["value"] is None:
         return "not defined"
     value = form.format(estimate["value"])
     low, high = estimate.get("low"), estimate.get("high")
@@ -58,7 +155,52 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
-def _told(bins: tuple[str, ...], table: tuple[float, ...]) -> list[tuple[str, float]]:
-    """The lines of a term worth printing; none where the whole term says nothing."""
-    rows = list(zip(bins, table, strict=True))
-    return rows if max((abs(value) for _, value in rows), default=0.0) >= 0.005 else []
+def _told(value: object) -> str:
+    """Any number or text, in a form to be read."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value == round(value) and abs(value) >= 10 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _words(name: object) -> str:
+    return str(name).replace("_", " ")
+
+
+def _keys(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _without(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The other entries, those that hold nothing left out."""
+    return {name: value for name, value in values.items() if name not in set(names) and value not in ({}, [], None)}
+
+
+def _flat(table: Iterable[float]) -> bool:
+    """Whether a table never moves an account by anything worth a line."""
+    return max(map(abs, table), default=0.0) < WORTH_DRAWING / 2
+
+
+def _lines(term: Term | GridTerm) -> list[tuple[str, float]]:
+    """The lines of a table: neighbouring bins that print the same number are one."""
+    rows = list(zip(term.bins, term.table, strict=True))
+    if not isinstance(term, Term) or term.kind != "steps":
+        return rows
+    inner, rest = rows[:-1], rows[-1:]
+    found: list[list[tuple[str, float]]] = []
+    for row in inner:
+        if found and f"{found[-1][0][1]:.2f}" == f"{row[1]:.2f}":
+            found[-1].append(row)
+        else:
+            found.append([row])
+    return [(_joined([text for text, _ in run]), run[0][1]) for run in found] + rest
+
+
+def _joined(bins: list[str]) -> str:
+    """`< 3` and `3 to < 5` as `< 5`; `3 to < 5` and `>= 5` as `>= 3`."""
+    first, last = bins[0], bins[-1]
+    if first == last:
+        return first
+    if first.startswith("<"):
+        return "any" if last.startswith(">=") else f"< {last.rsplit('< ', 1)[1]}"
+    low = first.split(" to ")[0]
+    return f">= {low}" if last.startswith(">=") else f"{low} to < {last.rsplit('< ', 1)[1]}"

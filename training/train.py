@@ -21,15 +21,15 @@ from models.features import FEATURES, Baselines, Feature, FeatureSet, compute, m
 from models.health import HealthParams, expit
 from models.history import History
 from models.labels import LabelParams, exits, label, look_back_curve
-from models.model import ChurnModel, usual_values
+from models.model import ChurnModel, columns, usual_values
 from models.schema import CATALOGUE, Column, Schema
 from models.scorecard import Scorecard, Target
 from models.scoring import is_quiet
 from models.standing import eligible
 from models.voice import source_start
+from training import collect, leakage
 from training import expert as experts
 from training import fit as fitting
-from training import leakage
 from training import measures as own
 from training.cross import OutOfFold, out_of_fold
 from training.describe import describe
@@ -139,7 +139,7 @@ def _train(known: History, cutoff: datetime, config: Config, progress: Progress,
     model = _model(fits, matrix, baselines, config, phase, _status(phase), measures)
     look_back = config.label.look_back_days
     report = _report(known, cutoff, rows, phase, evaluated, predictions, look_back)
-    report |= {"leakage": checked, "gates": allowed}
+    report |= {"leakage": checked, "gates": allowed} | _drawn(model, matrix, rows)
     report["measures"] = {"used": [feature.name for feature in measures], "left_out": own.left_out(declared, measures)}
     return Trained(model, report, {"fits": fits, "features": list(features.names)})
 
@@ -256,7 +256,7 @@ def _day_one(
         rate = expert.base_rate_churn if target == "churn" else expert.base_rate_silent
         cards.append(fitting.centred(fitting.with_base_rate(expert.scorecard(target), features, rate), features))
     model = _model(cards, features, baselines, config, "P0", experts.STATUS)
-    report = _report(known, cutoff, rows, "P0", None, []) | {"gates": allowed}
+    report = _report(known, cutoff, rows, "P0", None, []) | {"gates": allowed} | _drawn(model, features, None)
     return Trained(model, report, {"features": list(FEATURES.names)})
 
 
@@ -318,6 +318,15 @@ def _report(
         "metrics": evaluated,
         "service_signal": None if quality is None else quality.verdict,
         "verdicts": _unmeasured(rows, phase) if quality is None else list(quality.sentences),
+    }
+
+
+def _drawn(model: ChurnModel, learnt: pl.DataFrame, rows: Rows | None) -> dict[str, Any]:
+    """What only the report's drawings need: of the rows learnt from, and of the folds they were tested on."""
+    cards = {"churn": model.churn, "silent": model.silent}
+    return {
+        "folds": rows and collect.folds(rows.folds, rows.pairs),
+        "terms": collect.terms(cards, columns(learnt, model.columns)),
     }
 
 

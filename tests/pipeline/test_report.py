@@ -1,0 +1,224 @@
+"""The report and the card: complete, self-contained, readable aloud, and the same bytes every time."""
+
+import re
+from html.parser import HTMLParser
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from models.history import History
+from models.scorecard import GridTerm, Scorecard, Term
+from training import artefact, collect, plots, report, shapes
+from training.simulator import Simulated
+from training.svg import svg
+from training.train import Config, Trained, train
+
+VOID = {"meta", "br", "img", "hr", "input", "link"}
+
+
+class Page(HTMLParser):
+    """What a page is made of; refuses one whose elements do not nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.tags: list[str] = []
+        self.headings: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        if "id" in found:
+            self.ids.append(found["id"])
+        for name in ("href", "src", "aria-labelledby", "action", "data", "poster"):
+            self.references += (found.get(name) or "").split()
+        if tag == "svg":
+            self.images.append(found)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] == ["h2"]:
+            self.headings.append(data)
+
+
+@pytest.fixture(scope="module")
+def day_one(simulated: Simulated, history: History) -> Trained:
+    names = ("notice_at", "ended_at", "end_reason")
+    accounts = simulated.tables["accounts"].with_columns(
+        simulated.tables["accounts"][name].clear(simulated.tables["accounts"].height).alias(name) for name in names
+    )
+    return train(History.from_frames({**simulated.tables, "accounts": accounts}), simulated.end, Config())
+
+
+@pytest.fixture(scope="module", params=["P2", "P0"])
+def made(request: pytest.FixtureRequest) -> tuple[Trained, str]:
+    found = request.getfixturevalue("trained" if request.param == "P2" else "day_one")
+    assert found.report["phase"] == request.param
+    return found, report.page(found.model, artefact.plain(found.report), {"seed": 3})
+
+
+def test_it_needs_nothing_but_itself(made: tuple[Trained, str]) -> None:
+    _, text = made
+    page = Page(text)
+    assert not re.search(r"https?:|//[a-z]|@import|url\((?!#)", text)
+    assert not {"script", "link", "img", "iframe", "object", "base"} & set(page.tags)
+    assert len(text.encode()) < 1_500_000
+
+
+def test_its_names_are_unique_and_lead_somewhere(made: tuple[Trained, str]) -> None:
+    page = Page(made[1])
+    assert len(page.ids) == len(set(page.ids))
+    targets = [name.removeprefix("#") for name in page.references]
+    assert targets
+    assert set(targets) <= set(page.ids)
+
+
+def test_every_section_is_there_and_none_is_empty(made: tuple[Trained, str]) -> None:
+    _, text = made
+    page = Page(text)
+    assert page.headings == list(report.SECTIONS.values())
+    for part in re.findall(r"</h2>(.*?)</section>", text, re.DOTALL):
+        assert len(re.sub(r"<[^>]+>|\s+", " ", part).split()) >= 8
+    assert "Undefined" not in text
+    assert "None" not in text
+
+
+def test_every_drawing_can_be_read_aloud(made: tuple[Trained, str]) -> None:
+    trained, text = made
+    images = Page(text).images
+    assert len(images) >= (30 if trained.report["phase"] == "P2" else 10)
+    assert all(image["role"] == "img" and image["aria-labelledby"] for image in images)
+    for title, description in re.findall(r"<title id[^>]*>(.*?)</title><desc[^>]*>(.*?)</desc>", text):
+        assert len(title) > 2
+        assert len(description) > 20
+
+
+def test_equal_input_gives_equal_bytes(trained: Trained) -> None:
+    plain = artefact.plain(trained.report)
+    assert report.page(trained.model, plain) == report.page(trained.model, plain)
+    assert report.card(trained.model, plain) == report.card(trained.model, plain)
+
+
+def test_what_was_not_measured_says_why(day_one: Trained) -> None:
+    text = report.page(day_one.model, artefact.plain(day_one.report))
+    assert text.count("with this few exits the expert&#39;s scorecard serves as it is, untested") >= 4
+    assert "nothing was fitted, so there was nothing to test" in text
+    assert "no voluntary exit is known" in text
+
+
+def test_a_report_of_nothing_but_a_phase_is_still_a_page(trained: Trained) -> None:
+    """Models of other makers hold less; every section says so."""
+    bare = {"phase": "P3", "cutoff": "2026-01-01T00:00:00Z", "verdicts": ["Nothing is known."], "metrics": None}
+    page = Page(report.page(trained.model, bare))
+    assert page.headings == list(report.SECTIONS.values())
+    assert "Nothing was measured for this model." in report.card(trained.model, bare)
+
+
+def test_the_card_has_the_sections_of_the_convention(made: tuple[Trained, str]) -> None:
+    trained, _ = made
+    text = report.card(trained.model, artefact.plain(trained.report), {"seed": 3})
+    assert re.findall(r"^## (.*)", text, re.MULTILINE) == [
+        "Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data",
+        "Quantitative analyses", "Ethical considerations", "Caveats and recommendations",
+    ]  # fmt: skip
+    assert "Undefined" not in text
+    assert "- **Seed**: `3`" in text
+
+
+def test_texts_of_the_data_are_escaped(trained: Trained) -> None:
+    plain = artefact.plain(trained.report)
+    plain["verdicts"] = ["<script>alert(1)</script>"]
+    assert "<script>" not in report.page(trained.model, plain)
+
+
+class TestCounts:
+    CARD = Scorecard(
+        "churn",
+        -3.0,
+        (
+            Term("days", "steps", knots=(30, 90), values=(1.5, 0.5, 0.0), missing=0.2),
+            Term("csat", "line", knots=(2, 4), values=(0.8, 0.0)),
+            Term("plan", "category", categories=("a", "b"), values=(0.1, -0.1)),
+        ),
+        (GridTerm(("days", "csat"), ((30.0,), (3.0,)), ((0.1, 0.0, 0.0), (0.0, 0.2, 0.0), (0.0, 0.0, 0.0))),),
+    )
+    COLUMNS: ClassVar = {
+        "days": np.array([10.0, 30.0, 200.0, np.nan]),
+        "csat": np.array([1.0, 3.0, 4.0, np.nan]),
+        "plan": np.array(["a", "z", None, "a"], dtype=object),
+    }
+
+    def test_every_row_is_counted_where_it_lies(self) -> None:
+        assert self.CARD.counts(self.COLUMNS) == {
+            "days": (1, 1, 1, 1),
+            "csat": (1, 1, 1, 1),
+            "plan": (2, 0, 1, 1),
+        }
+
+    def test_weights_are_mean_sizes_of_contributions(self) -> None:
+        found = collect.terms({"churn": self.CARD}, self.COLUMNS)["churn"]
+        assert found["rows"] == 4
+        assert found["terms"]["days"]["weight"] == pytest.approx((1.5 + 0.5 + 0.0 + 0.2) / 4)
+        assert "counts" not in found["terms"]["days x csat"]
+
+    def test_a_model_counts_all_its_rows(self, trained: Trained) -> None:
+        for target in ("churn", "silent"):
+            found = trained.report["terms"][target]
+            sums = {sum(term["counts"]) for term in found["terms"].values()}
+            assert sums == {found["rows"]}
+
+
+class TestPlots:
+    def test_they_draw_where_they_are_told(self) -> None:
+        from matplotlib.figure import Figure
+
+        ax = Figure().add_subplot()
+        term = Term("days", "steps", knots=(30, 90), values=(1.5, 0.5, 0.0), missing=0.2)
+        assert plots.shape(term, (1, 2, 3, 4), ax=ax) is ax
+        assert len(ax.lines) >= 2
+
+    @pytest.mark.parametrize(
+        "term",
+        [
+            Term("x", "steps", knots=(), values=(0.3,), missing=0.1),
+            Term("x", "line", knots=(1,), values=(0.3,)),
+            Term("x", "steps", knots=(1,), values=(0.3, 0.1)),
+            Term("x", "line", knots=(0, 1, 2, 500), values=(0, 1, 2, 3)),
+            Term("x", "steps", knots=tuple(range(300)), values=tuple(np.sin(range(301)))),
+            Term("x", "category", categories=("a",), values=(1,), replicates=((1, 2, 3), (3, 4, 5))),
+        ],
+    )
+    def test_any_table_can_be_drawn(self, term: Term) -> None:
+        drawn = svg(plots.shape(term, [1] * len(term.places)), "x", "a title", "a text")
+        assert drawn.startswith('<svg viewBox="0 0 ')
+        assert "nan" not in drawn
+
+    def test_of_three_features_the_slice_that_differs_most_is_shown(self) -> None:
+        grid = np.zeros((3, 3, 3))
+        grid[0, 0, 1], grid[1, 1, 2] = 0.5, 0.2
+        term = GridTerm(("a", "b", "c"), ((1.0,), (2.0,), (3.0,)), grid.tolist())
+        assert shapes.widest(term) == (1, "≥ 3")
+        assert "+0.50" in svg(plots.grid(term, 1), "x", "a title", "a text")
+        assert "+0.50" not in svg(plots.grid(term, 2), "x", "a title", "a text")
+
+    def test_the_lines_of_a_table_join_what_prints_the_same(self) -> None:
+        term = Term("x", "steps", knots=(1, 2, 3), values=(0.1, 0.1, 0.4, 0.4), missing=0.4)
+        assert report._lines(term) == [("< 2", 0.1), (">= 2", 0.4), ("missing", 0.4)]
+        flat = Term("x", "steps", knots=(1, 2), values=(0.1, 0.1, 0.1))
+        assert report._lines(flat)[0] == ("any", 0.1)

@@ -1,0 +1,133 @@
+"""The report's first page: the few numbers that matter, and in plain words what a model is for and what it is not."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from models.model import ChurnModel
+
+Report = Mapping[str, Any]
+
+
+def tiles(report: Report) -> list[dict[str, str]]:
+    """Number and what it says, four at most; none where nothing was measured."""
+    metrics = report.get("metrics") or {}
+    target = "silent" if "silent" in metrics else next(iter(metrics), None)
+    if target is None:
+        return []
+    return [tile | {"target": target} for tile in _tiles(metrics[target], target)]
+
+
+def _tiles(found: Mapping[str, Any], target: str) -> Iterator[dict[str, str]]:
+    left = "left silently" if target == "silent" else "left"
+    quiet = found.get("quiet") or {}
+    auc, where = (quiet["auc"], "Among quiet customers, pairs") if quiet.get("auc") else (found["auc"], "Pairs")
+    if auc["value"] is not None:
+        pairs = f"{where} of one who {left} and one who did not"
+        said = f"{pairs}, ranked the right way round{_between(auc, 100)}. Chance: 50."
+        yield {"number": f"{100 * auc['value']:.0f} of 100", "says": said}
+    lift = found["top_decile_lift"]
+    if lift["value"] is not None:
+        said = f"As many {left} in the tenth ranked highest as in a tenth drawn at random{_between(lift, 1, 1)}."
+        yield {"number": f"{lift['value']:.1f} times", "says": said}
+    ratio = found["observed_expected"]
+    if ratio["value"] is not None:
+        said = f"Exits that happened for every 100 predicted{_between(ratio, 100)}."
+        yield {"number": f"{100 * ratio['value']:.0f} per 100", "says": said}
+    yield {
+        "number": f"{found['n_events']:,}",
+        "says": f"Accounts that {left} carry all this evidence, of {found['n_accounts']:,} looked at.",
+    }
+
+
+def _between(estimate: Mapping[str, Any], scale: float, decimals: int = 0) -> str:
+    low, high = estimate.get("low"), estimate.get("high")
+    if low is None or high is None:
+        return ""
+    return f" ({scale * low:.{decimals}f} to {scale * high:.{decimals}f})"
+
+
+def uses(model: ChurnModel, report: Report) -> list[str]:
+    """What the model may be used for, and by whom."""
+    return list(_uses(model, report))
+
+
+def _uses(model: ChurnModel, report: Report) -> Iterator[str]:
+    if report["phase"] == "P0":
+        yield "For customer success: a first order in which to look at accounts, by experts' judgement."
+        yield "For nobody: the probabilities. They rest on assumed base rates until exits have been counted."
+        return
+    first, last = _reach(model)
+    if "silent" in (report.get("metrics") or {}):
+        yield (
+            f"For customer success: a list of the quiet customers to speak to first, {first} to {last} days before "
+            "a decision would fall."
+        )
+    else:
+        yield "For customer success: the order in which to speak to customers."
+    if _level_holds(report):
+        yield "For finance: the revenue at risk of a portfolio, a sum of probabilities whose level held on later data."
+    else:
+        yield "For finance: comparisons only. The level of the probabilities was not confirmed on later data."
+    yield "For a conversation: the reasons, as where to look first; each is a table value printed in this report."
+
+
+def _level_holds(report: Report) -> bool:
+    metrics = report.get("metrics") or {}
+    ratios = [found["observed_expected"] for found in metrics.values()]
+    return all(r["low"] is not None and r["low"] <= 1 <= r["high"] for r in ratios) and bool(ratios)
+
+
+def _reach(model: ChurnModel) -> tuple[int, int]:
+    label = model.label
+    return label.blackout_days, label.blackout_days + label.horizon_days
+
+
+def misuses(report: Report) -> list[str]:
+    """What the model must not be used for."""
+    found = [
+        "Judging the people who look after the accounts.",
+        "Setting prices, refusing service or ending contracts.",
+        "Proving that something caused an exit: the reasons are associations, and removing one does not undo the risk.",
+    ]
+    if report.get("service_signal") == "nothing":
+        found.append("Arguing that service quality drives churn here: beyond contract terms, that was not shown.")
+    if report["phase"] in ("P0", "P1"):
+        found.append("Comparing with another model: there are too few exits to tell two models apart.")
+    return found
+
+
+def blind(model: ChurnModel, report: Report) -> list[str]:
+    """What the model cannot see."""
+    found = [
+        "Whatever leaves no trace in the data it was given: offers of competitors, budgets, people who moved on.",
+        "Who can be persuaded to stay. It ranks risk, not the effect of speaking to somebody.",
+        "Exits that outreach prevented: they count as stays, so it looks worse where it helps most.",
+        "A new market: it was tested on later months and other accounts of one company only."
+        if report.get("metrics")
+        else "How good it is: nothing was measured yet.",
+    ]
+    if getattr(model, "label", None):
+        first, last = _reach(model)
+        found.append(f"Decisions sooner than {first} or later than {last} days ahead.")
+    return found
+
+
+def data(report: Report) -> list[tuple[str, str]]:
+    """What was learnt from, as names and numbers; only what is known."""
+    known, rows = report.get("data") or {}, report.get("rows") or {}
+    counts = [
+        ("accounts", known.get("accounts")),
+        ("test accounts, left out", known.get("test_accounts")),
+        ("interactions", known.get("interactions")),
+        ("surveys", known.get("surveys")),
+        ("accounts only known from their contacts", known.get("orphan_accounts")),
+        ("labelled rows", rows.get("snapshots")),
+        ("accounts among them", rows.get("accounts")),
+        ("moments", rows.get("moments")),
+        ("accounts that left of their own will", rows.get("churn_events")),
+        ("of these silently", rows.get("silent_events")),
+    ]
+    found = [(name, f"{number:,}") for name, number in counts if number is not None]
+    if known.get("from") and known.get("to"):
+        found.insert(3, ("contacts from, to", f"{known['from'][:10]} to {known['to'][:10]}"))
+    return found
