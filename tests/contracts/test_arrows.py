@@ -26,7 +26,7 @@ LAYERS = (
     ("history",),
     ("features", "labels", "voice", "standing"),
     ("lookup", "terms", "scorecard", "health"),
-    ("schema", "model", "scalar", "reasons", "rows", "scoring", "lists"),
+    ("schema", "model", "scalar", "reasons", "rows", "scoring", "lists", "ledger"),
     ("imports", "registry", "store", "loading", "settings", "terminal"),
 )
 
