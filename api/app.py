@@ -7,6 +7,7 @@ from flask import Flask
 
 from api import (
     accounts,
+    changes,
     contract,
     errors,
     health,
@@ -32,7 +33,7 @@ from models.settings import Settings
 from models.store.access import Store
 from models.store.engine import connect
 
-RESOURCES = (accounts, interactions, surveys, measures, health, scores, risk_lists, model, operations)
+RESOURCES = (accounts, interactions, surveys, measures, health, changes, scores, risk_lists, model, operations)
 
 
 def create_app(settings: Settings, clock: Callable[[], datetime] = now) -> Flask:

@@ -5,7 +5,6 @@ lists are published meanwhile; it also carries a digest of the filters, because 
 fit nothing.
 """
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
+from api import cursors
 from api import score_schemas as schemas
 from api.auth import needs
 from api.bodies import JSON, encode, query, with_member
@@ -165,7 +165,7 @@ def _page_text(store: Store, question: Question, position: Position) -> str:
     rows = store.page(position.found.list_id, rank, question.filters, position.after, question.limit + 1)
     more = len(rows) > question.limit
     rows = rows[: question.limit]
-    cursor = _cursor(position.found.list_id, rows[-1][rank], question.digest) if more else None
+    cursor = cursors.write(position.found.list_id, rows[-1][rank], question.digest) if more else None
     head = {
         "list": list_line(position.found),
         "rank_by": question.rank_by,
@@ -242,32 +242,18 @@ def _position(lists: Lists, question: Question) -> Position:
             raise Problem(404, "no_list_yet", str(error)) from None
     list_id, after, digest = _read_cursor(question.cursor)
     if digest != question.digest:
-        raise _bad_cursor("belongs to other filters; repeat those of its first page, or follow `next`")
+        raise cursors.bad("belongs to other filters; repeat those of its first page, or follow `next`")
     try:
         return Position(lists.kept(list_id), after)
     except UnknownList as error:
         raise Problem(410, "list_expired", str(error)) from None
 
 
-def _cursor(list_id: int, after: int, digest: str) -> str:
-    text = json.dumps([list_id, after, digest], separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
 def _read_cursor(cursor: str) -> tuple[int, int, str]:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        list_id, after, digest = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
-        raise _bad_cursor("is not one of ours") from None
-    for number in (list_id, after):
-        if type(number) is not int or not 0 <= number < _LARGEST_RANK:
-            raise _bad_cursor("is not one of ours")
-    return list_id, after, str(digest)
-
-
-def _bad_cursor(message: str) -> Problem:
-    return Problem(422, "invalid_cursor", f"The cursor {message}.", [FieldError("cursor", "invalid_cursor", message)])
+    list_id, after, digest = cursors.read(cursor, int, int, str)
+    if not (0 <= list_id < _LARGEST_RANK and 0 <= after < _LARGEST_RANK):
+        raise cursors.bad("is not one of ours")
+    return list_id, after, digest
 
 
 def _next(question: Question, cursor: str | None) -> str | None:

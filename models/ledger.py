@@ -46,13 +46,18 @@ class Said:
 
 @dataclass(frozen=True)
 class Ledger:
-    """`first`, `last`: (n,) log-odds on either side. `amounts`: part -> term -> (n,) log-odds; term `base` (of the part
-    `model` only) is what the models say of everybody. Their sum is `last - first`."""
+    """`first`, `last`: (n,) log-odds on either side; `first_terms`, `last_terms`: term -> (n,) what each adds there.
+
+    `amounts`: part -> term -> (n,) log-odds; term `base` (of the part `model` only) is what the models say of
+    everybody. Their sum is `last - first`.
+    """
 
     account_ids: Sequence[str]
     target: Target
     first: Floats
     last: Floats
+    first_terms: dict[str, Floats]
+    last_terms: dict[str, Floats]
     amounts: dict[str, dict[str, Floats]]
 
     def total(self, part: str) -> Floats:
@@ -84,7 +89,8 @@ def ledger(history: History, account_ids: Sequence[str], first: Said, last: Said
     }
     ends = _contributions(history, account_ids, last.as_of, last.model, after)
     amounts["model"] = _other_model(card, steps[-1], after, ends)
-    return Ledger(account_ids, target, card.total(steps[0]), after.total(ends), amounts)
+    begun, ended = (dict(zip(c.names, found.T, strict=True)) for c, found in ((card, steps[0]), (after, ends)))
+    return Ledger(account_ids, target, card.total(steps[0]), after.total(ends), begun, ended, amounts)
 
 
 def with_late(history: History, first: datetime, last: datetime) -> History:
@@ -107,8 +113,9 @@ def _contributions(
     history: History, account_ids: Sequence[str], as_of: datetime, model: ChurnModel, card: Scorecard
 ) -> Floats:
     pairs = pl.DataFrame({"account_id": list(account_ids)}, schema={"account_id": pl.String})
-    features = compute(history, pairs.with_columns(as_of=pl.lit(as_of, INSTANT)), model.baselines)
-    return card.contributions(columns(features))
+    asked = pairs.with_columns(as_of=pl.lit(as_of, INSTANT))
+    features = compute(history, asked, model.baselines, model.columns.features)
+    return card.contributions(columns(features, model.columns))
 
 
 def _other_model(one: Scorecard, then: Floats, other: Scorecard, now: Floats) -> dict[str, Floats]:

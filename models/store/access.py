@@ -9,6 +9,7 @@ import polars as pl
 from sqlalchemy.engine import Connection, Engine
 
 from models.errors import NotScored, UnknownAccount
+from models.history import History
 from models.labels import LabelParams
 from models.model import ChurnModel
 from models.standing import SCORED, standings
@@ -69,6 +70,27 @@ class Store:
         """The account's latest score. Raises `NotScored`, without saying why; see `why_not_scored`."""
         with self.connection() as conn:
             return scores.latest(conn, account_id)
+
+    def scores_of(
+        self, account_id: str, limit: int, before: tuple[datetime, str] | None = None
+    ) -> list[scores.StoredScore]:
+        """Every score the account ever got, latest first. Raises `UnknownAccount`."""
+        with self.connection() as conn:
+            found = scores.score_history(conn, account_id, limit, before)
+            if not found and history.read_history(conn, [account_id]).accounts.is_empty():
+                raise UnknownAccount(f"There is no account {account_id!r}.")
+            return found
+
+    def said(
+        self, account_id: str, moments: Sequence[datetime]
+    ) -> tuple[History, list[scores.StoredScore | None]]:
+        """What is known of the account, and what had been said of it by each moment. Raises `UnknownAccount`."""
+        with reading(self.engine) as conn:
+            watched = history.observed_from(conn, max(moments))
+            held = history.read_history(conn, [account_id], observed_from=watched)
+            if held.accounts.is_empty():
+                raise UnknownAccount(f"There is no account {account_id!r}.")
+            return held, [scores.said_at(conn, account_id, moment) for moment in moments]
 
     def why_not_scored(self, account_id: str, at: datetime, label: LabelParams) -> UnknownAccount | NotScoredBecause:
         """The error that says why an account has no score."""

@@ -91,15 +91,29 @@ def latest(conn: Connection, account_id: str) -> StoredScore:
     return _stored(conn, row)
 
 
-def score_history(conn: Connection, account_id: str, limit: int = 100) -> list[StoredScore]:
-    """The account's scores, latest as_of first."""
+def score_history(
+    conn: Connection, account_id: str, limit: int = 100, before: tuple[datetime, str] | None = None
+) -> list[StoredScore]:
+    """The account's scores, latest as_of first, of one moment by model id; `before`: after that one (as_of, model)."""
+    query = sa.select(scores).where(scores.c.account_id == account_id)
+    if before is not None:
+        as_of, model_id = before
+        same = sa.and_(scores.c.as_of == as_of, scores.c.model_id > model_id)
+        query = query.where(scores.c.as_of <= as_of, sa.or_(scores.c.as_of < as_of, same))
+    query = query.order_by(scores.c.as_of.desc(), scores.c.model_id).limit(limit)
+    return [_stored(conn, row) for row in conn.execute(query)]
+
+
+def said_at(conn: Connection, account_id: str, moment: datetime) -> StoredScore | None:
+    """What was last said of the account as of `moment` or earlier; None where nothing had been said yet."""
     query = (
         sa.select(scores)
-        .where(scores.c.account_id == account_id)
-        .order_by(scores.c.as_of.desc(), scores.c.model_id)
-        .limit(limit)
+        .where(scores.c.account_id == account_id, scores.c.as_of <= moment)
+        .order_by(scores.c.as_of.desc(), scores.c.computed_at.desc(), scores.c.model_id)
+        .limit(1)
     )
-    return [_stored(conn, row) for row in conn.execute(query)]
+    row = conn.execute(query).one_or_none()
+    return None if row is None else _stored(conn, row)
 
 
 def read_scores(conn: Connection, as_of: datetime, model_id: str) -> tuple[pl.DataFrame, pl.DataFrame]:

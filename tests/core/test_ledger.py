@@ -41,7 +41,12 @@ def model(seed: int) -> ChurnModel:
 ONE, OTHER = model(1), model(2)
 
 
-@given(histories(contacts=8, surveys=4), st.tuples(moments(), moments()).map(sorted), st.booleans(), st.sampled_from(["churn", "silent"]))
+@given(
+    histories(contacts=8, surveys=4),
+    st.tuples(moments(), moments()).map(sorted),
+    st.booleans(),
+    st.sampled_from(["churn", "silent"]),
+)
 @properties
 def test_the_parts_add_up(drawn: Drawn, asked, other_model: bool, target):
     history = drawn.history()
