@@ -81,9 +81,7 @@ class Store:
                 raise UnknownAccount(f"There is no account {account_id!r}.")
             return found
 
-    def said(
-        self, account_id: str, moments: Sequence[datetime]
-    ) -> tuple[History, list[scores.StoredScore | None]]:
+    def said(self, account_id: str, moments: Sequence[datetime]) -> tuple[History, list[scores.StoredScore | None]]:
         """What is known of the account, and what had been said of it by each moment. Raises `UnknownAccount`."""
         with reading(self.engine) as conn:
             watched = history.observed_from(conn, max(moments))
