@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,6 +66,7 @@ def simulate(
 @click.option("--source", default="contract", show_default=True, help="Mapping for --data: a name or a .toml file.")
 @click.option("--as-of", type=Moment(), help="What was known then; default: the last thing that happened.")
 @click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="See docs/training.md.")
+@click.option("--allow-leak", metavar="COLUMN", multiple=True, help="Vouch for a column the leakage guard stops.")
 @click.option("--promote", is_flag=True, help="Put the model in service.")
 @click.option("--why", default="trained and promoted in one go", show_default=True, help="Reason kept with --promote.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -74,6 +76,7 @@ def train(
     source: str,
     as_of: datetime | None,
     config: Path | None,
+    allow_leak: tuple[str, ...],
     promote: bool,
     why: str,
     as_json: bool,
@@ -88,12 +91,14 @@ def train(
         raise click.UsageError("Say where the history is: --data FOLDER or --db.")
     settings = Settings.from_environment(os.environ)
     chosen = configs.load(config)
+    chosen = replace(chosen, allow_leak=tuple(dict.fromkeys((*chosen.allow_leak, *allow_leak))))
     signer = registry.SigningKey.read(settings.signing_key) if settings.signing_key else None
     with telling(quiet=as_json) as tell:
         tell("reading the history")
         history = _history(data, source, settings)
         cutoff = as_of or _end(history)
-        trained = training.train(history, cutoff, chosen, tell, _say if not as_json else lambda _: None)
+        announce = _say if not as_json else lambda _: None
+        trained = training.train(history, cutoff, chosen, tell, announce, this_user(), now())
         model_id = artefact.save(trained, settings.artifacts, now(), chosen, _revision(), signer)
     if promote:
         registry.promote(settings.artifacts, model_id, this_user(), now(), why, settings.trust)

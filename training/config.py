@@ -22,14 +22,15 @@ def load(path: Path | None) -> Config:
         declared = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"The configuration {path.name} is not valid TOML: {error}.") from None
-    _known(declared, (*_PLAIN, "expert", "label", "measures"), path.name)
+    _known(declared, (*_PLAIN, "allow_leak", "expert", "label", "measures"), path.name)
     plain = {name: _whole(declared[name], name) for name in _PLAIN if name in declared}
     label = declared.get("label", {})
     _known(label, tuple(field.name for field in fields(LabelParams)), f"[label] of {path.name}")
     params = LabelParams(**{name: _whole(value, name) for name, value in label.items()})
     expert = path.parent / declared["expert"] if "expert" in declared else None
     measures = {name: _measure(name, entry) for name, entry in _tables(declared, "measures").items()}
-    return Config(**plain, label=params, expert=expert, measures=measures)
+    allowed = _texts(declared.get("allow_leak", []), "allow_leak")
+    return Config(**plain, label=params, expert=expert, measures=measures, allow_leak=allowed)
 
 
 def _tables(declared: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
@@ -68,3 +69,9 @@ def _whole(value: Any, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise SettingsError(f"{name} must be a whole number, 0 or more.")
     return value
+
+
+def _texts(value: Any, name: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise SettingsError(f"{name} must be a list of texts.")
+    return tuple(value)

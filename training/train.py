@@ -1,6 +1,6 @@
 """From a history to a model, step by step; each step returns its result and says what it did.
 
-    snapshots -> labels -> phase -> folds -> features -> leakage arithmetic -> out-of-fold predictions
+    snapshots -> labels -> phase -> folds -> features -> leakage guard -> out-of-fold predictions
     -> metrics -> final fit -> centring -> the model and its report
 
 What is usual (`baselines`) is measured twice: for the folds as of the last moment the first fold may learn from, so
@@ -58,6 +58,8 @@ class Config:
     label: LabelParams = field(default_factory=LabelParams)
     expert: Path | None = None
     measures: Mapping[str, own.Declared] = field(default_factory=dict)
+    #: Columns whose leakage findings are overruled (and recorded) instead of stopping the run.
+    allow_leak: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,18 +89,29 @@ def train(
     config: Config,
     progress: Progress = lambda _: None,
     announce: Announce = lambda _: None,
+    who: str = "",
+    when: datetime | None = None,
 ) -> Trained:
-    """Train on what was known at `cutoff`. `announce` is told what the data allow (`training.gates`) before any fit.
+    """Train on what was known at `cutoff`. `announce` is told what the data allow (`training.gates`) before any fit,
+    and what the leakage guard doubts. `who` overrules it, `when`, for the columns of `config.allow_leak`.
 
-    Raises `LeakageError` before any fit if the arithmetic of time does not hold, and `ContractError` for a history
+    Raises `LeakageError` before any fit if a row may know its future, and `ContractError` for a history
     nothing can be learnt from.
     """
     # The fits run side by side; threads inside each would only wait for one another.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _train(history.known_at(cutoff), cutoff, config, progress, announce)
+        return _train(history.known_at(cutoff), cutoff, config, progress, announce, who, when)
 
 
-def _train(known: History, cutoff: datetime, config: Config, progress: Progress, announce: Announce) -> Trained:
+def _train(
+    known: History,
+    cutoff: datetime,
+    config: Config,
+    progress: Progress,
+    announce: Announce,
+    who: str,
+    when: datetime | None,
+) -> Trained:
     expert = experts.load(config.expert)
     declared = own.of_history(known, config.measures)
     progress("taking snapshots and labelling them")
@@ -123,8 +136,12 @@ def _train(known: History, cutoff: datetime, config: Config, progress: Progress,
         config.label,
         recompute=lambda h, p: compute(h, p, usual, asked),
         features=asked.names,
+        allowed=config.allow_leak,
+        who=who,
+        when=when,
         seed=config.seed,
     )
+    announce(checked["sentences"])
     taus: tuple[float | None, ...] = fitting.TAUS if phase == "P2" else (fitting.RECALIBRATED,)
     predictions: list[OutOfFold] = []
     for target in TARGETS:

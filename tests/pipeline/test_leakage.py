@@ -1,5 +1,6 @@
 """The leakage arithmetic finds what was planted, each with its number and a way out, and nothing where nothing is."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -7,20 +8,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.errors import LeakageError
+from models.clock import isoformat
+from models.errors import LeakageError, SettingsError
 from models.features import FEATURES, compute
 from models.history import History
 from models.labels import LabelParams, label
 from training.folds import forward_folds
-from training.leakage import (
-    check,
-    fold_findings,
-    label_findings,
-    later_than,
-    name_findings,
-    recomputed,
-    single_aucs,
-)
+from training.leakage import check
+from training.leakage.folds import fold_findings, label_findings
+from training.leakage.recompute import later_than, recomputed
 
 FIRST = datetime(2025, 1, 6, tzinfo=UTC)
 CUTOFF = FIRST + timedelta(days=28 * 14 + 134)
@@ -167,78 +163,6 @@ class TestLabels:
         assert len(label_findings(row, LabelParams())) == wrong
 
 
-class TestNames:
-    @pytest.mark.parametrize(
-        "name",
-        [
-            "status",
-            "account_status",
-            "final_invoice",
-            "csm_notes",
-            "churn_survey",
-            "Cancel Reason",
-            "end_date",
-            "y",
-            "target",
-        ],
-    )
-    def test_written_afterwards(self, name):
-        assert name in name_findings([name])[0].what
-
-    @pytest.mark.parametrize(
-        "name", ["trend", "weekend_contacts", "spend", "seats", "days_to_renewal", "response_minutes"]
-    )
-    def test_innocent(self, name):
-        assert name_findings([name]) == []
-
-    def test_our_own_features_have_been_read(self):
-        assert name_findings(FEATURES.names) == []
-
-
-def ranked(y, **columns):
-    n = len(y)
-    frame = pl.DataFrame({"account_id": [f"a{k}" for k in range(n)], "y_churn": y, **columns})
-    return single_aucs(frame, list(columns))[0]
-
-
-class TestSingleColumns:
-    y = np.array([1] * 40 + [0] * 160)
-
-    def test_either_direction(self):
-        found = ranked(self.y, up=self.y.astype(float), down=-self.y.astype(float))
-        assert found == {"up": 1.0, "down": 1.0}
-
-    def test_by_hand(self):
-        # Twenty of forty exits above every stay, the others level with all: 1/2 + 1/2 * 1/2.
-        x = np.zeros(200)
-        x[:20] = 1.0
-        assert ranked(self.y, x=x)["x"] == pytest.approx(0.75)
-
-    def test_being_known_at_all_can_be_the_answer(self):
-        noise = np.random.default_rng(0).normal(size=200)
-        only_leavers = [v if y else None for v, y in zip(noise, self.y, strict=True)]
-        assert ranked(self.y, exit_interview=only_leavers)["exit_interview"] == 1.0
-
-    def test_a_telling_text(self):
-        text = ["closing" if y else "fine" for y in self.y]
-        assert ranked(self.y, state=text)["state"] == 1.0
-
-    def test_an_id_is_not_an_answer(self):
-        ids = [f"customer {k}" for k in range(200)]
-        assert ranked(self.y, customer=ids)["customer"] < 0.7
-
-    def test_noise_is_none(self):
-        noise = np.random.default_rng(1).normal(size=200)
-        assert ranked(self.y, noise=noise)["noise"] < 0.7
-
-    def test_too_few_exits_to_tell(self):
-        y = np.array([1] * 9 + [0] * 100)
-        frame = pl.DataFrame({"account_id": [str(k) for k in range(109)], "y_churn": y, "x": y.astype(float)})
-        aucs, unmeasured = single_aucs(frame, ["x"])
-        assert aucs == {}
-        assert unmeasured == {"y_churn": "9 accounts left; 10 are needed to rank by single columns."}
-
-
 def with_future(history, pairs):
     """A careless feature: contacts ever, whenever."""
     ever = history.interactions.group_by("account_id").agg(contacts_ever=pl.len().cast(pl.Float64))
@@ -292,35 +216,66 @@ class TestTheMatrixAgain:
 
 
 class TestTheRefusal:
-    def test_all_findings_at_once_numbered_with_a_way_out(self, past, matrix, folds):
-        honeypots = matrix.with_columns(
+    @pytest.fixture
+    def honeypots(self, matrix):
+        return matrix.with_columns(
             account_status=pl.when(pl.col("y_churn") == 1).then(pl.lit("gone")).otherwise(pl.lit("fine")),
             contacts_x=pl.col("y_churn").cast(pl.Float64) + 0.0,
         )
 
+    def check(self, past, honeypots, folds, **options):
         def compute_both(history, pairs):
             return honeypots.join(pairs, on=["account_id", "as_of"], how="semi", maintain_order="right")
 
+        names = ["account_status", "contacts_x", "mrr_ln"]
+        return run(past, honeypots, folds, **({"features": names, "recompute": compute_both} | options))
+
+    def test_all_findings_at_once_numbered_with_a_way_out(self, past, honeypots, folds):
         with pytest.raises(LeakageError) as refused:
-            run(past, honeypots, folds, features=["account_status", "contacts_x"], recompute=compute_both)
+            self.check(past, honeypots, folds)
         lines = str(refused.value).splitlines()
         assert lines[0] == "Training would have seen the future in 3 ways; nothing was fitted."
-        assert [line.strip()[:2] for line in lines[1:]] == ["1.", "2.", "3."]
-        assert "'account_status' sounds as if" in lines[1]
-        assert "'account_status' alone ranks those who left with an AUC of 1.000" in lines[2]
-        assert "'contacts_x' alone" in lines[3]
-        assert all("allow it by name" in line for line in lines[1:])
+        assert [line.strip()[:2] for line in lines[1:4]] == ["1.", "2.", "3."]
+        assert "'account_status' alone ranks those who left with an AUC of 1.000" in lines[1]
+        assert "'contacts_x' alone" in lines[2]
+        assert "'account_status' sounds as if" in lines[3]
+        assert all("Leave it out" in line for line in lines[1:4])
+        assert lines[4].endswith("--allow-leak account_status --allow-leak contacts_x")
 
-    def test_what_the_user_vouches_for_passes_and_is_recorded(self, past, matrix, folds):
-        known = matrix.with_columns(plan_status=pl.lit("gold"))
-        checked = run(
-            past,
-            known,
-            folds,
-            features=["plan_status", "mrr_ln"],
-            allowed=["plan_status"],
-            recompute=lambda h, p: compute(h, p).with_columns(plan_status=pl.lit("gold")),
-        )
-        assert checked["allowed"] == ["plan_status"]
-        assert checked["columns_ranked_alone"] == 1
-        assert checked["columns_compared"] == 2
+    def test_what_the_suspects_are_worth_is_said(self, past, honeypots, folds):
+        with pytest.raises(LeakageError) as refused:
+            self.check(past, honeypots, folds)
+        last = str(refused.value).splitlines()[-1]
+        assert last.startswith("A quick model")
+        assert "1.000 with all columns" in last
+        assert last.endswith("without the suspects (account_status, contacts_x).")
+
+    def test_what_the_user_vouches_for_passes_and_is_recorded(self, past, honeypots, folds):
+        checked = self.check(past, honeypots, folds, allowed=["account_status", "contacts_x"], who="mia", when=CUTOFF)
+        assert checked["allowed"] == ["account_status", "contacts_x"]
+        assert {(o["who"], o["when"], o["finding"]["kind"], o["finding"]["column"]) for o in checked["overrides"]} == {
+            ("mia", isoformat(CUTOFF), kind, name)
+            for kind, name in (("auc", "account_status"), ("name", "account_status"), ("auc", "contacts_x"))
+        }
+        assert checked["twice"]["with"] == 1.0
+        assert checked["twice"]["without"] < 0.9
+        assert checked["columns_ranked_alone"] == checked["columns_compared"] == 3
+        json.dumps(checked)
+
+    def test_nobody_can_vouch_against_the_arithmetic(self, past, matrix, folds):
+        careless = matrix.hstack(with_future(past, matrix.select("account_id", "as_of")).select("contacts_ever"))
+        with pytest.raises(LeakageError, match="contacts_ever"):
+            run(
+                past,
+                careless,
+                folds,
+                features=["contacts_ever"],
+                recompute=with_future,
+                allowed=["contacts_ever", "recomputed"],
+                who="mia",
+                when=CUTOFF,
+            )
+
+    def test_a_column_that_is_not_there_cannot_be_allowed(self, past, matrix, folds):
+        with pytest.raises(SettingsError, match="'contacts_evre'"):
+            run(past, matrix, folds, allowed=["contacts_evre"])

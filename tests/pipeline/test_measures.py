@@ -39,7 +39,7 @@ def measured(simulated: Simulated) -> pl.DataFrame:
     ]
     rows = pl.concat(parts)
     noise = pl.Series(dice.gamma(2.0, 1.5, rows.height))
-    delays = rows.with_columns(value=noise + 5.0 * pl.col("late")).drop("late")
+    delays = rows.with_columns(value=noise + 3.0 * pl.col("late")).drop("late")
     rare = accounts.head(3).select(
         "account_id", name=pl.lit("rare"), at=pl.lit(last - timedelta(days=250)), value=pl.lit(1.0)
     )
