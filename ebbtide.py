@@ -1,6 +1,6 @@
 """The command line: one door. Each room keeps its own commands and is loaded when one of them is called.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage. Every failure is one sentence on stderr.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 `monitor --fail-on` found it. Every failure is one sentence on stderr.
 """
 
 import importlib
@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "models",
         "The artefact store: list, show, verify, sign, promote, roll back.",
     ),
+    "monitor": ("api.commands", "monitor", "Has what the model sees changed, and does what it says still come true?"),
     "serve": ("api.commands", "serve", "Serve the API."),
     "keys": ("api.commands", "keys", "API keys: create, list, revoke; and the key that signs artefacts."),
 }

@@ -16,7 +16,7 @@ from rich.text import Text
 from models.clock import isoformat, now
 from models.errors import EbbtideError
 from models.settings import Settings
-from models.terminal import Moment, Span, bar
+from models.terminal import Moment, Span, bar, telling
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -158,8 +158,50 @@ def _moment(engine: "Engine") -> datetime:
     if present - last < timedelta(days=30):
         return present
     moment = last + timedelta(microseconds=1)
-    click.echo(f"The last thing known happened {isoformat(last)}: scoring as of then; --as-of chooses.", err=True)
+    click.echo(f"The last thing known happened {isoformat(last)}: as of then; --as-of chooses.", err=True)
     return moment
+
+
+@click.command()
+@click.option("--as-of", type=Moment(), help="Default: now, or the last thing known if that is long ago.")
+@click.option("--model", "model_id", help="Model id; default: the model in service.")
+@click.option("--db", is_flag=True, help="Look at the store and keep the result there: the default.")
+@click.option("--data", type=click.Path(exists=True, path_type=Path), help="Look at a folder of contract files.")
+@click.option("--source", default="contract", show_default=True, help="Mapping for --data: a name or a .toml file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--fail-on", type=click.Choice(["info", "warning", "alarm"]), help="Exit code 3 if a finding is as grave as this."
+)
+def monitor(
+    as_of: datetime | None,
+    model_id: str | None,
+    db: bool,
+    data: Path | None,
+    source: str,
+    as_json: bool,
+    fail_on: str | None,
+) -> None:
+    """Watch a model in service: drift of inputs, scores and sources, and observed against expected exits.
+
+    Run it after `ebbtide score`. What it finds in the store is kept there and served by GET /v1/model/monitor.
+    """
+    from api.watching import fails, look, shown
+    from models.loading import current_model_id, load_model
+
+    if db and data is not None:
+        raise click.UsageError("Say --db or --data FOLDER, not both.")
+    settings = Settings.from_environment(os.environ)
+    model, _ = load_model(settings.artifacts, model_id or current_model_id(settings.artifacts))
+    engine = None if data is not None else _store(settings)
+    moment = as_of or (None if engine is None else _moment(engine))
+    with telling(quiet=as_json) as tell:
+        found = look(engine, model, moment, data, source, tell)
+    if as_json:
+        click.echo(json.dumps(found.to_plain(), indent=2, ensure_ascii=False))
+    else:
+        shown(found)
+    if fail_on is not None and fails(found, fail_on):
+        click.get_current_context().exit(3)
 
 
 @click.command("risk-list")

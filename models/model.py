@@ -26,7 +26,8 @@ OVERALL = ""
 class ChurnModel:
     """Two scorecards (`churn`: any voluntary exit, drives health; `silent`: drives the list), the reference risk and
     bands, the label's parameters, what is usual (for features: `baselines`; for sentences: `usual`, segment -> feature
-    -> mean), and how it came to be (`status`, in words; `phase`, P0 to P2)."""
+    -> mean), and how it came to be (`status`, in words; `phase`, P0 to P2). `reference`: what was normal then, plain,
+    for `models.monitor`; None in artefacts that keep none."""
 
     churn: Scorecard
     silent: Scorecard
@@ -39,12 +40,14 @@ class ChurnModel:
     fingerprints: Mapping[str, str]
     model_id: str = ""
     columns: Schema = CATALOGUE
+    reference: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_reference(self.churn.base, self.health)
 
     def to_plain(self) -> dict[str, Any]:
         """Dicts, lists, texts, numbers and arrays only."""
+        kept = {} if self.reference is None else {"reference": dict(self.reference)}
         return {
             "churn": self.churn.to_plain(),
             "silent": self.silent.to_plain(),
@@ -56,6 +59,7 @@ class ChurnModel:
             "phase": self.phase,
             "fingerprints": dict(self.fingerprints),
             "columns": self.columns.to_plain(),
+            **kept,
         }
 
     @classmethod
@@ -74,6 +78,7 @@ class ChurnModel:
                 fingerprints=plain["fingerprints"],
                 model_id=model_id,
                 columns=Schema.from_plain(plain.get("columns")),
+                reference=plain.get("reference"),
             )
         except (KeyError, TypeError) as error:
             raise ArtefactError(f"Artefact {model_id} does not hold a churn model: {error}.") from None

@@ -8,7 +8,7 @@ that no fold is told its own future; for the model itself as of the cutoff.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from models.health import HealthParams, expit
 from models.history import History
 from models.labels import LabelParams, exits, label, look_back_curve
 from models.model import ChurnModel, columns, usual_values
+from models.monitor import reference
 from models.schema import CATALOGUE, Column, Schema
 from models.scorecard import Scorecard, Target
 from models.scoring import is_quiet
@@ -158,6 +159,8 @@ def _train(
     report = _report(known, cutoff, rows, phase, evaluated, predictions, look_back)
     report |= {"leakage": checked, "gates": allowed} | _drawn(model, matrix, rows)
     report["measures"] = {"used": [feature.name for feature in measures], "left_out": own.left_out(declared, measures)}
+    progress("measuring what is normal, to tell later what is not")
+    model = replace(model, reference=_reference(model, known, cutoff, rows.labels))
     return Trained(model, report, {"fits": fits, "features": list(features.names)})
 
 
@@ -274,7 +277,16 @@ def _day_one(
         cards.append(fitting.centred(fitting.with_base_rate(expert.scorecard(target), features, rate), features))
     model = _model(cards, features, baselines, config, "P0", experts.STATUS)
     report = _report(known, cutoff, rows, "P0", None, []) | {"gates": allowed} | _drawn(model, features, None)
+    model = replace(model, reference=_reference(model, known, cutoff, None))
     return Trained(model, report, {"features": list(FEATURES.names)})
+
+
+def _reference(
+    model: ChurnModel, known: History, cutoff: datetime, labels: pl.DataFrame | None
+) -> dict[str, Any] | None:
+    """What `models.monitor` compares the present with, plain; None where nobody is a customer at the cutoff."""
+    taken = reference.take(model, known, cutoff, labels)
+    return None if taken is None else taken.to_plain()
 
 
 def _evaluated(matrix: pl.DataFrame, made: OutOfFold, config: Config) -> dict[str, Any]:

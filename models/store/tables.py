@@ -189,6 +189,20 @@ model_pointer_history = sa.Table(
     sqlite_autoincrement=True,
 )
 
+#: Every look of `ebbtide monitor` at a model; the service shows the latest one of the model in service.
+monitor_runs = sa.Table(
+    "monitor_runs",
+    metadata,
+    sa.Column("run_id", SERIAL, primary_key=True, autoincrement=True),
+    sa.Column("model_id", TEXT, nullable=False),
+    sa.Column("as_of", Instant(), nullable=False),
+    sa.Column("computed_at", Instant(), nullable=False),
+    sa.Column("worst", TEXT),  # info | warning | alarm; null: nothing was found
+    sa.Column("result", sa.JSON, nullable=False),
+    sa.Index(None, "model_id", "as_of"),
+    sqlite_autoincrement=True,
+)
+
 api_keys = sa.Table(
     "api_keys",
     metadata,

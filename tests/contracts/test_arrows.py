@@ -27,6 +27,7 @@ LAYERS = (
     ("features", "labels", "voice", "standing"),
     ("lookup", "terms", "scorecard", "health"),
     ("schema", "model", "scalar", "reasons", "rows", "scoring", "lists", "ledger"),
+    ("monitor",),
     ("imports", "registry", "store", "loading", "settings", "terminal"),
 )
 
