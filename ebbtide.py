@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "models": (
         "training.registry_commands",
         "models",
-        "The artefact store: list, show, verify, sign, promote, roll back.",
+        "The artefact store: list, show, verify, sign, reproduce, promote, roll back.",
     ),
     "monitor": ("api.commands", "monitor", "Has what the model sees changed, and does what it says still come true?"),
     "serve": ("api.commands", "serve", "Serve the API."),
@@ -110,7 +110,8 @@ def _step(*args: str, capture: bool = False) -> str:
 def main(args: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     try:
-        code = cli.main(args, standalone_mode=False)
+        # What was typed is kept with whatever it makes.
+        code = cli.main(args, standalone_mode=False, obj=sys.argv[1:] if args is None else args)
     except click.exceptions.Abort:
         _leave("Stopped.", 1)
     except click.ClickException as error:

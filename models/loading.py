@@ -14,8 +14,7 @@ def load_model(root: Path, model_id: str, trust: registry.Trust = _ANYBODY) -> t
     """Open an artefact of the store at `root`, if `trust` admits it; the default asks for no signature.
 
     Raises `ArtefactError` for one that is missing or damaged, `UnsafeArtefact` for one that is not trusted or not
-    plain, and
-    `FeatureMismatch` with the differing names where it was fitted on other feature definitions.
+    plain, and `FeatureMismatch` with the differing names where it was fitted on other feature definitions.
     """
     artefact = registry.load(root, model_id, trust)
     read = Schema.from_plain(artefact.plain.get("columns"))

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import joblib
 
 from models import registry
 from models.clock import isoformat
+from training import config as configs
 from training.report import card, page
 from training.train import Config, Trained
 
@@ -25,8 +27,12 @@ def save(
     config: Config,
     revision: str | None,
     signer: registry.SigningKey | None = None,
+    command: Sequence[str] | None = None,
 ) -> str:
-    """Store the artefact below `root` and return its model id. Nothing is visible until all of it is there."""
+    """Store the artefact below `root` and return its model id. Nothing is visible until all of it is there.
+
+    `revision`: of the code; `signer`: who vouches for it; `command`: the arguments it was asked for with.
+    """
     model, report = trained.model, plain(trained.report)
     facts = registry.Facts(
         status=model.status,
@@ -40,6 +46,9 @@ def save(
         versions=registry.library_versions(*LIBRARIES),
         seed=config.seed,
         git_revision=revision,
+        data_hash=report["data"]["sha256"],
+        command=None if command is None else list(command),
+        config=configs.to_plain(config) | {"as_of": report["cutoff"]},
     )
     origin = _origin(facts, config)
     files: dict[str, bytes | Path] = {

@@ -99,7 +99,8 @@ def train(
         cutoff = as_of or _end(history)
         announce = _say if not as_json else lambda _: None
         trained = training.train(history, cutoff, chosen, tell, announce, this_user(), now())
-        model_id = artefact.save(trained, settings.artifacts, now(), chosen, _revision(), signer)
+        command = click.get_current_context().obj
+        model_id = artefact.save(trained, settings.artifacts, now(), chosen, _revision(), signer, command)
     if promote:
         registry.promote(settings.artifacts, model_id, this_user(), now(), why, settings.trust)
         record(settings)

@@ -1,17 +1,20 @@
-"""The training configuration: a TOML file with the few things a run may be told."""
+"""The training configuration: a TOML file with the few things a run may be told, kept whole in the artefact."""
 
 import tomllib
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from models.errors import SettingsError
+from models.errors import ArtefactError, SettingsError
 from models.features import COMPONENTS
 from models.labels import LabelParams
 from training.measures import Declared
 from training.train import Config
 
 _PLAIN = ("every_days", "blocks", "groups", "seed")
+#: Kept by their content, since their place on a machine says nothing elsewhere.
+_FILES = ("expert",)
 
 
 def load(path: Path | None) -> Config:
@@ -75,3 +78,39 @@ def _texts(value: Any, name: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise SettingsError(f"{name} must be a list of texts.")
     return tuple(value)
+
+
+def to_plain(config: Config) -> dict[str, Any]:
+    """The configuration as JSON values, with the content of the files it names."""
+    return {item.name: _plain(getattr(config, item.name)) for item in fields(config)}
+
+
+def from_plain(plain: Mapping[str, Any], folder: Path) -> Config:
+    """The inverse of `to_plain`; the files are written to `folder`. What an older version did not know has its default.
+
+    Raises `ArtefactError` for what this version does not know.
+    """
+    unknown = sorted(set(plain) - {item.name for item in fields(Config)})
+    if unknown:
+        raise ArtefactError(f"The artefact was trained with {unknown[0]!r}, which this version does not know.")
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    for name in _FILES:
+        if given.get(name) is not None:
+            path = folder / f"{name}.toml"
+            path.write_text(given[name], "utf-8")
+            given[name] = path
+    if "label" in given:
+        given["label"] = LabelParams(**given["label"])
+    if "measures" in given:
+        given["measures"] = {name: Declared(**said) for name, said in given["measures"].items()}
+    return Config(**given)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Path):
+        return value.read_text("utf-8")
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

@@ -3,19 +3,23 @@
 import getpass
 import os
 import sys
+from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from models.clock import now, parse_instant
-from models.errors import SettingsError, UnsafeArtefact
+from models.errors import ArtefactError, SettingsError, UnsafeArtefact
 from models.settings import Settings
+from models.terminal import telling
+
+FOLDER = click.Path(exists=True, path_type=Path)
 
 
 @click.group()
 def models() -> None:
-    """The artefact store: list, show, verify, sign, promote, roll back."""
+    """The artefact store: list, show, verify, sign, reproduce, promote, roll back."""
 
 
 @models.command("list")
@@ -74,6 +78,27 @@ def sign(model_id: str) -> None:
     signer = registry.SigningKey.read(settings.signing_key)
     registry.sign(settings.artifacts, model_id, signer)
     click.echo(f"{model_id} is signed by the key {signer.key_id}")
+
+
+@models.command()
+@click.argument("model_id")
+@click.option("--data", type=FOLDER, help="The folder of contract files it was trained on.")
+@click.option("--db", is_flag=True, help="It was trained on the store.")
+@click.option("--source", default="contract", show_default=True, help="Mapping for --data: a name or a .toml file.")
+def reproduce(model_id: str, data: Path | None, db: bool, source: str) -> None:
+    """Train an artefact again and compare every file and number with the stored one."""
+    from training.commands import _history
+    from training.reproduce import reproduce as run
+
+    if (data is None) == (not db):
+        raise click.UsageError("Say where the history is: --data FOLDER or --db.")
+    settings = Settings.from_environment(os.environ)
+    with telling() as tell:
+        tell("reading the history")
+        found = run(settings.artifacts, model_id, _history(data, source, settings), settings.trust, tell)
+    if found:
+        raise ArtefactError(f"{model_id} was not reproduced: {' '.join(found)}")
+    click.echo(f"{model_id}: reproduced, all files and numbers are identical")
 
 
 @models.command()

@@ -34,6 +34,7 @@ from training import fit as fitting
 from training import measures as own
 from training.cross import OutOfFold, out_of_fold
 from training.describe import describe
+from training.fingerprint import history_hash
 from training.folds import Folds, forward_folds
 from training.gates import gates
 from training.metrics import evaluate
@@ -330,6 +331,7 @@ def _report(
             "from": known.interactions["opened_at"].min(),
             "to": known.interactions["opened_at"].max(),
             "has_contract_history": known.contracts.height > 0,
+            "sha256": history_hash(known),
         },
         "rows": {
             "snapshots": rows.pairs.height,
@@ -338,7 +340,7 @@ def _report(
             "silent_events": rows.silent_events,
             "churn_events": rows.labels.filter(pl.col("y_churn") == 1)["account_id"].n_unique(),
             "left_out": rows.left_out,
-            "subtypes": dict(rows.labels["subtype"].drop_nulls().value_counts(sort=True).iter_rows()),
+            "subtypes": dict(rows.labels["subtype"].drop_nulls().sort().value_counts(sort=True).iter_rows()),
         },
         "look_back_curve": look_back_curve(known).to_dicts(),
         "tau": {

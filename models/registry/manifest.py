@@ -30,6 +30,8 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: Left out of the hash in the model id: the id itself, and the signature that is made over it.
 _NOT_HASHED = ("model_id", "signature")
+#: Came later than the first artefacts of this protocol: absent from a manifest that does not say them.
+_LATER = ("data_hash", "command", "config")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Facts:
     fingerprint of each feature's definition, in the order the model was fitted on. `data_range`: first and
     last moment of the history (ISO 8601), None where no history was used. `label`: the label's parameters.
     `thresholds`, `metrics`: JSON values. `versions`: of the libraries at work. `seed`, `git_revision`: None
-    where there is none.
+    where there is none. What it takes to make the model again: `data_hash`, SHA-256 of what was learnt from;
+    `command`, the arguments as typed; `config`, everything the run was told (JSON values); None where nobody said.
     """
 
     status: str
@@ -54,6 +57,9 @@ class Facts:
     versions: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     git_revision: str | None = None
+    data_hash: str | None = None
+    command: Sequence[str] | None = None
+    config: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,8 +95,9 @@ class Manifest(Facts):
 
     def to_json(self) -> bytes:
         """The content of `manifest.json`. Raises `ArtefactError` for facts that are not JSON values."""
+        entries = {name: value for name, value in asdict(self).items() if name not in _LATER or value is not None}
         try:
-            return json.dumps(asdict(self), indent=2, allow_nan=False, ensure_ascii=False).encode() + b"\n"
+            return json.dumps(entries, indent=2, allow_nan=False, ensure_ascii=False).encode() + b"\n"
         except (TypeError, ValueError) as error:
             raise ArtefactError(f"The facts about a model must be JSON values: {error}.") from error
 
@@ -186,6 +193,7 @@ def _check_protocol(entries: Any, model_id: str) -> None:
 
 
 def _read(cls: type[Manifest], entries: dict[str, Any], model_id: str) -> Manifest:
+    entries = {**dict.fromkeys(_LATER), **entries}
     expected = {item.name for item in fields(cls)}
     wrong = sorted(expected.symmetric_difference(entries))
     if wrong:
@@ -223,6 +231,9 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "data_range": (list, type(None)),
     "seed": (int, type(None)),
     "git_revision": (str, type(None)),
+    "data_hash": (str, type(None)),
+    "command": (list, type(None)),
+    "config": (dict, type(None)),
     "signature": (str, type(None)),
 }
 

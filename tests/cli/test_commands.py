@@ -111,6 +111,25 @@ def test_promote_and_roll_back(place: Path) -> None:
     assert "it was worse" in run(place, "models", "history")[1]
 
 
+def test_a_model_is_made_again_byte_by_byte_in_another_process(place: Path) -> None:
+    manifest = json.loads(run(place, "models", "show")[1])
+    assert manifest["command"] == ["train", "--db", "--promote"]
+    assert set(manifest["files"]) == {"CARD.md", "estimator.joblib", "model.joblib", "report.html"}
+    # Hashes of texts are seeded anew in every process; here the number of threads differs, too.
+    threads = {"PYTHONHASHSEED": "1", "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    code, out, err = run(place, "models", "reproduce", manifest["model_id"], "--db", **threads)
+    assert (code, out) == (0, f"{manifest['model_id']}: reproduced, all files and numbers are identical\n"), err
+
+
+def test_other_data_do_not_reproduce_a_model(place: Path) -> None:
+    model_id = json.loads(run(place, "models", "show")[1])["model_id"]
+    assert run(place, "simulate", "--accounts", "20", "--weeks", "60", "--out", "other")[0] == 0
+    code, out, err = run(place, "models", "reproduce", model_id, "--data", "other")
+    assert (code, out) == (1, "")
+    assert "The data are not those it learnt from" in err
+    assert run(place, "models", "reproduce", model_id)[0] == 2
+
+
 def test_signatures_are_asked_for_by_every_command_that_opens_a_model(place: Path) -> None:
     model_id = json.loads(run(place, "models", "show")[1])["model_id"]
     assert "unsigned" in run(place, "models", "verify", model_id)[1]
