@@ -1,8 +1,10 @@
 """Writing what training produced as an artefact: the model, the fitted objects, the card and the report."""
 
+import hashlib
 import io
 import json
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -50,7 +52,7 @@ def save(
         command=None if command is None else list(command),
         config=configs.to_plain(config) | {"as_of": report["cutoff"]},
     )
-    origin = _origin(facts, config)
+    origin = _origin(facts)
     files: dict[str, bytes | Path] = {
         "estimator.joblib": _estimator(trained.estimator),
         "CARD.md": card(model, report, origin).encode(),
@@ -59,15 +61,19 @@ def save(
     return registry.put(root, model.to_plain(), facts, created_at, files, signer)
 
 
-def _origin(facts: registry.Facts, config: Config) -> dict[str, Any]:
+def _origin(facts: registry.Facts) -> dict[str, Any]:
     """How to make the model again, for people; the moment of making is in the id, so that equal runs read equal."""
-    told_to = {key: value.name if isinstance(value, Path) else value for key, value in asdict(config).items()}
+    config = {name: value for name, value in (facts.config or {}).items() if value is not None}
+    if "expert" in config:
+        config["expert"] = f"a file with the SHA-256 {hashlib.sha256(config['expert'].encode()).hexdigest()}"
     told = {
+        "command": None if facts.command is None else shlex.join(["ebbtide", *facts.command]),
         "seed": facts.seed,
-        "configuration": {key: value for key, value in _jsonable(told_to).items() if value is not None},
+        "configuration": config,
+        "data (SHA-256)": facts.data_hash,
+        "data range": " to ".join(facts.data_range) if facts.data_range else None,
         "code revision": facts.git_revision,
         "versions": dict(facts.versions),
-        "data range": " to ".join(facts.data_range) if facts.data_range else None,
     }
     return {name: value for name, value in told.items() if value is not None}
 
