@@ -66,11 +66,14 @@ class Config:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model (without an id yet), what was measured about it, and the fitted objects for data scientists."""
+    """A model (without an id yet), what was measured about it, and the fitted objects for data scientists. `tested`:
+    target -> every row that some fold tested (account_id, as_of, y, p and the rivals' p), for `training.compare`; empty
+    where nothing was fitted."""
 
     model: ChurnModel
     report: dict[str, Any]
     estimator: dict[str, Any]
+    tested: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,10 @@ def _train(
         progress(f"forward folds: who leaves{' silently' if target == 'silent' else ''}")
         predictions.append(out_of_fold(fold_matrix, rows.folds, target, expert, taus, features))
     progress("measuring, with intervals by account")
-    evaluated: dict[str, Any] = {made.target: _evaluated(fold_matrix, made, config) for made in predictions}
+    tested = {made.target: _tested(fold_matrix, made, config) for made in predictions}
+    evaluated: dict[str, Any] = {
+        target: evaluate(found, against=RIVALS, k=CAPACITY, seed=config.seed) for target, found in tested.items()
+    }
     progress("fitting on everything")
     baselines = measure(known, cutoff)
     matrix = _matrix(known, rows, baselines, features)
@@ -162,7 +168,7 @@ def _train(
     report["measures"] = {"used": [feature.name for feature in measures], "left_out": own.left_out(declared, measures)}
     progress("measuring what is normal, to tell later what is not")
     model = replace(model, reference=_reference(model, known, cutoff, rows.labels))
-    return Trained(model, report, {"fits": fits, "features": list(features.names)})
+    return Trained(model, report, {"fits": fits, "features": list(features.names)}, tested)
 
 
 def _rows(known: History, cutoff: datetime, config: Config) -> Rows:
@@ -290,8 +296,8 @@ def _reference(
     return None if taken is None else taken.to_plain()
 
 
-def _evaluated(matrix: pl.DataFrame, made: OutOfFold, config: Config) -> dict[str, Any]:
-    """The out-of-fold predictions of one target against the contract alone, the expert and the base rate."""
+def _tested(matrix: pl.DataFrame, made: OutOfFold, config: Config) -> pl.DataFrame:
+    """The out-of-fold predictions of one target beside the contract alone, the expert and the base rate."""
     tested = matrix[made.rows]
     facts = tested.select(
         "account_id",
@@ -302,8 +308,7 @@ def _evaluated(matrix: pl.DataFrame, made: OutOfFold, config: Config) -> dict[st
         is_quiet(tested["days_since_voice"], config.label.look_back_days).alias("quiet"),
     )
     rivals = {f"p_{name}": pl.Series(expit(getattr(made, name))) for name in RIVALS}
-    rows = facts.with_columns(pl.Series("y", made.y), pl.Series("p", expit(made.fitted)), **rivals)
-    return evaluate(rows, against=RIVALS, k=CAPACITY, seed=config.seed)
+    return facts.with_columns(pl.Series("y", made.y), pl.Series("p", expit(made.fitted)), **rivals)
 
 
 def _report(
