@@ -19,11 +19,16 @@ DIVERGING = LinearSegmentedColormap.from_list("risk", ["#1f7a6b", "#f7f8f8", "#b
 SMALL, NORMAL = 9, 10
 
 
-def axes(ax: Axes | None = None, width: float = 5.2, height: float = 3.1, left: float = 0.12) -> Axes:
-    """The axes given, or those of a new figure (inches), in the report's dress."""
+def axes(
+    ax: Axes | None = None, width: float = 5.2, height: float = 3.1, left: float = 0.12, below: float = 0.52
+) -> Axes:
+    """The axes given, or those of a new figure in the report's dress.
+
+    width, height and the room `below` for what is said there are in inches, the room at the left a share of the width.
+    """
     if ax is None:
         figure = Figure(figsize=(width, height))
-        bottom = 0.52 / height
+        bottom = below / height
         ax = figure.add_axes((left, bottom, 0.96 - left, 1 - bottom - 0.34 / height))
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)

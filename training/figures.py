@@ -61,6 +61,12 @@ def _single(model: ChurnModel, report: Mapping[str, Any]) -> Iterator[tuple[str,
     for target, found in (report.get("metrics") or {}).items():
         if found.get("reliability"):
             yield f"calibration_{target}", _calibration(found["reliability"], target)
+        if found.get("lift_table"):
+            yield f"lift_{target}", _captured(found["lift_table"], target, "exits")
+        if found.get("revenue_table"):
+            yield f"revenue_{target}", _captured(found["revenue_table"], target, "lost revenue")
+        if found.get("by_month", {}).get("months"):
+            yield "months", _months(found["by_month"])
     for target, collected in (report.get("terms") or {}).items():
         yield f"weights_{target}", _weights(model, collected["terms"], target)
 
@@ -91,6 +97,27 @@ def _calibration(bins: list[Mapping[str, Any]], target: str) -> Figure:
     ax = plots.calibration(bins, target=target)
     caption = "On the dashed line, as many left as predicted. Along the bottom: where the predictions lie."
     return _drawn(ax, f"calibration_{target}", QUESTIONS[target], f"From the highest risk down: {told}.", caption)
+
+
+def _captured(table: list[Mapping[str, Any]], target: str, of: str) -> Figure:
+    shares = [(row["tenth"], row["share_so_far"]["value"]) for row in table]
+    told = ", ".join(f"first {10 * tenth} %: {share:.0%}" for tenth, share in shares if share is not None)
+    ax = plots.captured(table, target=target, of=of)
+    by = "ranked by risk" if of == "exits" else "ranked by revenue at risk"
+    name = f"{'lift' if of == 'exits' else 'revenue'}_{target}"
+    title = f"{QUESTIONS[target]} Share of the {of}, {by}"
+    return _drawn(ax, name, title, f"Met by the customers ranked highest: {told}.")
+
+
+def _months(found: Mapping[str, Any]) -> Figure:
+    rows = found["months"]
+    told = "; ".join(f"{row['as_of'][:10]}: {row['left']} of {row['listed']}" for row in rows)
+    caption = (
+        "The number in a bar: how many of that list left silently; the thin line: its interval; the blue mark: the "
+        "share among everybody who could have been listed."
+    )
+    title = f"Lists of {found['capacity']} that would have been issued"
+    return _drawn(plots.months(rows), "months", title, f"Left silently, of the list: {told}.", caption)
 
 
 def _weights(model: ChurnModel, terms: Mapping[str, Mapping[str, Any]], target: str) -> Figure:

@@ -19,7 +19,7 @@ from models.clock import parse_instant
 from training.canvas import COLOURS, INK, LINE, NAMES, PALE, SMALL, SOFT, axes, cut, titled
 from training.shapes import grid, shape
 
-__all__ = ["NAMES", "calibration", "folds", "grid", "look_back", "shape", "weights"]
+__all__ = ["NAMES", "calibration", "captured", "folds", "grid", "look_back", "months", "shape", "weights"]
 
 Floats = npt.NDArray[np.float64]
 Row = Mapping[str, Any]
@@ -71,6 +71,63 @@ def _where(ax: Axes, predicted: Floats, rows: Floats, colour: str, top: float) -
         edges[:-1] ** 2, tall, np.diff(edges**2), align="edge", transform=ax.get_xaxis_transform(), color=colour,
         alpha=0.14, lw=0,
     )  # fmt: skip
+
+
+def captured(table: Sequence[Row], ax: Axes | None = None, *, target: str = "churn", of: str = "exits") -> Axes:
+    """What share of those who left (or of the revenue lost) lies in the tenths ranked highest, with its interval.
+
+    table: entries with `share_so_far` {value, low, high}, highest risk first (`training.lift`). The dashed line is a
+    list drawn at random.
+    """
+    ax = axes(ax)
+    known = [row["share_so_far"] for row in table if row["share_so_far"]["value"] is not None]
+    x = np.arange(len(known) + 1) / max(len(table), 1)
+    value, low, high = (
+        np.array([0.0, *(s["value"] if s[name] is None else s[name] for s in known)])
+        for name in ("value", "low", "high")
+    )
+    ax.plot([0, 1], [0, 1], color=SOFT, lw=1, ls=(0, (4, 3)))
+    ax.fill_between(x, low, high, color=COLOURS[target], alpha=0.16, lw=0)
+    ax.plot(x, value, "-o", color=COLOURS[target], lw=1.8, ms=4, mec="white", mew=0.6)
+    for place in (1, 2, 3):
+        if place < len(value):
+            shift = {"textcoords": "offset points", "fontsize": SMALL, "color": INK}
+            ax.annotate(f"{value[place]:.0%}", (x[place], value[place]), (6, -9), **shift)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1.03)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    titled(ax, f"share of the {of}", "share of the customers, highest risk first")
+    return ax
+
+
+def months(rows: Sequence[Row], ax: Axes | None = None) -> Axes:
+    """The lists that would have been issued: the share of each that left silently, with its interval, and the share of
+    everybody.
+
+    rows: {as_of, listed, left, precision {value, low, high}, base_rate} (`training.months`).
+    """
+    ax = axes(ax, width=max(5.2, 1.2 + 0.42 * len(rows)), left=0.09)
+    x = np.arange(len(rows))
+    value, low, high = (
+        np.array([float(row["precision"][name] or 0) for row in rows]) for name in ("value", "low", "high")
+    )
+    ax.bar(x, value, 0.62, color=COLOURS["silent"], alpha=0.75)
+    ax.vlines(x, low, high, color=INK, lw=1.1, alpha=0.6)
+    ax.plot(x, [row["base_rate"] for row in rows], "_", color=COLOURS["churn"], ms=17, mew=2.4)
+    for place, row in enumerate(rows):
+        ax.annotate(
+            f"{row['left']}", (place, 0), (0, 3), textcoords="offset points", ha="center", fontsize=SMALL,
+            color="white", weight="bold",
+        )  # fmt: skip
+    days = [_instant(row["as_of"]) for row in rows]
+    many = max(1, -(-len(rows) // 12))
+    ax.set_xticks(x[::many], [f"{day:%d %b}" for day in days][::many], rotation=35, ha="right", rotation_mode="anchor")
+    ax.set_xlim(-0.6, len(rows) - 0.4)
+    ax.set_ylim(0, max(0.05, 1.08 * float(high.max(initial=0))))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    titled(ax, "share of the list that left silently")
+    return ax
 
 
 def look_back(curve: Sequence[Row], ax: Axes | None = None, *, used: int | None = None) -> Axes:

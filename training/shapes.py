@@ -26,8 +26,8 @@ def shape(
     """
     by_target = {"churn": terms} if isinstance(terms, Term) else dict(terms)
     first = next(iter(by_target.values()))
-    ax = axes(ax, 4.6, 2.5)
     text = first.kind == "category"
+    ax = axes(ax, 4.6, 2.4, below=0.5 if unit or text else 0.3)
     drawn = _texts(ax, by_target) if text else _numbers(ax, by_target)
     if counts is not None and any(counts):
         _bars(ax, first, drawn, np.array(counts, dtype=np.float64))
