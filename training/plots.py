@@ -91,7 +91,7 @@ def captured(table: Sequence[Row], ax: Axes | None = None, *, target: str = "chu
     ax.plot(x, value, "-o", color=COLOURS[target], lw=1.8, ms=4, mec="white", mew=0.6)
     for place in (1, 2, 3):
         if place < len(value):
-            shift = {"textcoords": "offset points", "fontsize": SMALL, "color": INK}
+            shift: dict[str, Any] = {"textcoords": "offset points", "fontsize": SMALL, "color": INK}
             ax.annotate(f"{value[place]:.0%}", (x[place], value[place]), (6, -9), **shift)
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1.03)
