@@ -16,7 +16,7 @@ import polars as pl
 
 from models.features import Feature
 from models.scorecard import Target
-from training import fit as fitting
+from training import fitting
 from training.expert import Expert
 from training.folds import Fold, Folds
 

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from models.labels import LabelParams
-from training import fit as fitting
+from training import fitting
 from training.sample import hanley_mcneil
 
 MONTH = timedelta(days=30.4375)

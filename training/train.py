@@ -28,9 +28,8 @@ from models.scorecard import Scorecard, Target
 from models.scoring import is_quiet
 from models.standing import eligible
 from models.voice import source_start
-from training import collect, leakage
+from training import collect, fitting, leakage
 from training import expert as experts
-from training import fit as fitting
 from training import measures as own
 from training.cross import OutOfFold, out_of_fold
 from training.describe import describe

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.history import History
 from models.labels import LabelParams, exits
-from training import fit as fitting
+from training import fitting
 from training.gates import MONTH, THRESHOLDS, gates
 from training.simulator import Simulated
 from training.train import Trained
