@@ -51,6 +51,16 @@ def projected(tables: Floats, direction: int, weights: Floats) -> Floats:
     return np.array(rows).reshape(tables.shape)
 
 
+def along(tables: Floats, axis: int, direction: int, weights: Floats) -> Floats:
+    """Grids made to rise (1) or fall (-1) along one axis, whose n places weigh `weights` (n,), everywhere else apart.
+
+    Because the weights are the same everywhere, what already moved only one way along another axis still does.
+    """
+    moved = np.moveaxis(tables, axis, -1)
+    rows = projected(moved.reshape(-1, moved.shape[-1]), direction, weights)
+    return np.moveaxis(rows.reshape(moved.shape), -1, axis)
+
+
 def mass(term: Term, values: Floats, weights: Floats | None = None) -> Floats:
     """How much of a column (n,) stands behind each value of a numeric term: the rows in each bin, or, for a line, each
     row shared by the two knots it lies between. Missing values count nowhere; `weights` (n,) count rows."""

@@ -1,0 +1,234 @@
+"""The boosted additive fitter: the scorecard is the estimator, exactly; what it is judged on it has not seen."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import EbbtideError, FeatureMismatch
+from models.health import expit
+from models.scorecard import Scorecard
+from training.additive import blend
+from training.additive.bags import deal
+from training.additive.columns import edges, learn, places
+from training.additive.fitter import fit
+from training.additive.parts import Part, merged, purified
+
+PLANS = ["monthly", "annual", "two years"]
+
+
+def table(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Numbers fine and coarse, texts frequent and rare, all with missing values."""
+    rng = np.random.default_rng(seed)
+    plan = rng.choice([*PLANS, "pilot"], rows, p=[0.5, 0.3, 0.195, 0.005]).astype(object)
+    plan[rng.random(rows) < 0.03] = None
+    columns = {
+        "minutes": rng.gamma(2.0, 90.0, rows),
+        "evening": rng.gamma(2.0, 90.0, rows).round(1),
+        "calls": rng.poisson(1.5, rows).astype(np.float64),
+        "constant": np.ones(rows),
+    }
+    for name in ("minutes", "calls"):
+        columns[name][rng.random(rows) < 0.05] = np.nan
+    return columns | {"plan": plan}
+
+
+def leaves(columns: dict[str, np.ndarray], seed: int = 1) -> np.ndarray:
+    """Steps, a category, and something that only three columns say together."""
+    minutes, evening, calls = (np.nan_to_num(columns[name]) for name in ("minutes", "evening", "calls"))
+    monthly = columns["plan"] == "monthly"
+    log_odds = -2.0 + 1.5 * (calls >= 4) + 0.7 * monthly + 4.0 * (monthly & (minutes + evening > 450))
+    return (np.random.default_rng(seed).random(len(minutes)) < expit(log_odds)).astype(np.float64)
+
+
+def strangers(rows: int) -> dict[str, np.ndarray]:
+    """Rows as they might come: missing, out of range, infinite, on an edge, texts never seen."""
+    rng = np.random.default_rng(5)
+    columns = table(rows, seed=6)
+    columns["minutes"] = np.where(
+        rng.random(rows) < 0.1, rng.choice([-1e9, 1e9, np.inf, -np.inf], rows), columns["minutes"]
+    )
+    columns["evening"] = np.where(rng.random(rows) < 0.5, rng.choice(TRAIN["evening"], rows), columns["evening"])
+    columns["calls"] = columns["calls"] + rng.choice([-2.0, 0.0, 0.5, 30.0], rows)
+    columns["plan"][rng.random(rows) < 0.05] = "never seen"
+    return columns
+
+
+TRAIN = table(1200)
+Y = leaves(TRAIN)
+GROUPS = np.arange(1200) // 2
+
+
+@pytest.fixture(scope="module")
+def boosted():
+    return fit(TRAIN, Y, GROUPS, members=("boosted",))
+
+
+@pytest.fixture(scope="module")
+def blended():
+    return fit(TRAIN, Y, GROUPS)
+
+
+def test_the_scorecard_is_the_booster_on_a_million_rows(boosted):
+    rows = strangers(1_000_000)
+    (member,) = boosted.estimator.members
+    weight = boosted.report["slope"]
+    p = boosted.estimator.predict_proba(rows)[:, 1]
+    assert np.abs(expit(boosted.card.log_odds(rows)) - p).max() < 1e-9
+    # The member's log-odds are interpret's own.
+    few = {name: values[:100] for name, values in rows.items()}
+    own = expit(boosted.report["intercept"] + weight * member.model.decision_function(member.frame(few)))
+    assert p[:100] == pytest.approx(own, abs=1e-12)
+    assert len(boosted.card.grids) > 0
+
+
+def test_the_scorecard_is_the_blend(blended):
+    rows = strangers(20_000)
+    p = blended.estimator.predict_proba(rows)
+    assert p.sum(axis=1) == pytest.approx(1.0)
+    assert np.abs(expit(blended.card.log_odds(rows)) - p[:, 1]).max() < 1e-9
+    assert Scorecard.from_plain(blended.card.to_plain()) == blended.card
+
+
+@pytest.mark.parametrize("member", ["linear", "pairs"])
+def test_every_member_alone_is_a_scorecard(member):
+    rows = strangers(5_000)
+    fitted = fit(TRAIN, Y, GROUPS, members=(member,))
+    p = fitted.estimator.predict_proba(rows)[:, 1]
+    assert np.abs(expit(fitted.card.log_odds(rows)) - p).max() < 1e-9
+    most = max((len(term.features) for term in fitted.card.grids), default=1)
+    assert most == {"linear": 1, "pairs": 2}[member]
+
+
+def test_what_three_columns_say_together_is_found(blended):
+    test = table(20_000, seed=8)
+    y = leaves(test, seed=9)
+    alone = fit(TRAIN, Y, GROUPS, members=("linear",))
+
+    def loss(card: Scorecard) -> float:
+        z = card.log_odds(test)
+        return float((np.logaddexp(0, z) - y * z).mean())
+
+    assert loss(blended.card) < loss(alone.card) - 0.02
+    assert blended.report["constant"] == ["constant"]
+
+
+@pytest.mark.parametrize("members", [("boosted",), ("linear", "triples")])
+def test_the_same_data_and_seed_give_the_same_scorecard(members):
+    few = {name: values[:600] for name, values in TRAIN.items()}
+    once, again = (fit(few, Y[:600], GROUPS[:600], members=members) for _ in range(2))
+    assert again.card == once.card
+    assert again.report == once.report
+
+
+def test_replicates_spread_around_the_scorecard(blended):
+    rows = table(2_000, seed=3)
+    spread, centre = blended.card.spread(rows), blended.card.log_odds(rows)
+    assert spread.shape == (2_000, blended.report["bags"])
+    assert spread.mean(axis=1) == pytest.approx(centre, abs=1e-9)
+    assert (blended.card.standard_errors(rows) > 0).mean() > 0.99
+
+
+def test_declared_directions_hold_everywhere():
+    free = fit(TRAIN, Y, GROUPS, members=("linear", "triples"))
+    directions = {"evening": -1, "calls": 1, "minutes": 0}
+    bound = fit(TRAIN, Y, GROUPS, members=("linear", "triples"), directions=directions)
+    rows = table(200, seed=4)
+    for name, direction in (("evening", -1), ("calls", 1)):
+        grid = np.quantile(TRAIN[name][~np.isnan(TRAIN[name])], np.linspace(0, 1, 60))
+        moved = {other: np.repeat(values, 60) for other, values in rows.items()} | {name: np.tile(grid, 200)}
+        steps = np.diff(bound.card.log_odds(moved).reshape(200, 60), axis=1)
+        assert (direction * steps).min() > -1e-9
+        own = next(term for term in bound.card.terms if term.feature == name)
+        assert (direction * np.diff(own.values)).min() > -1e-9
+        wrong = np.diff(free.card.log_odds(moved).reshape(200, 60), axis=1)
+        assert (direction * wrong).min() < -1e-3
+    risks = [expit(fitted.card.log_odds(TRAIN)).mean() for fitted in (free, bound)]
+    assert risks[0] == pytest.approx(risks[1], abs=1e-9)
+    assert any("evening" in term.features for term in bound.card.grids)
+
+
+def test_directions_that_make_no_sense_are_refused():
+    for directions, sentence in (({"plan": 1}, "is text"), ({"tenure": 1}, "no column"), ({"calls": 2}, "must be 1")):
+        with pytest.raises(EbbtideError, match=sentence):
+            fit(TRAIN, Y, GROUPS, directions=directions)
+
+
+def test_what_cannot_be_fitted_is_refused():
+    with pytest.raises(EbbtideError, match="rarer has 3"):
+        fit(TRAIN, np.arange(1200) < 3, GROUPS)
+    with pytest.raises(EbbtideError, match="single value"):
+        fit({"constant": np.ones(1200)}, Y, GROUPS)
+    with pytest.raises(FeatureMismatch, match="'plan' mixes text"):
+        fit(TRAIN | {"plan": np.array([1, "a"] * 600, dtype=object)}, Y, GROUPS)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(2, 8), st.lists(st.integers(0, 30), min_size=60, max_size=90), st.integers(0, 9))
+def test_groups_stay_on_one_side_and_bags_are_alike(bags, groups, seed):
+    codes = np.array(groups)
+    y = (codes % 3 == 0).astype(np.float64)
+    part = deal(y, codes, bags, seed)
+    assert all(len(set(part[codes == group])) == 1 for group in set(groups))
+    singles = deal(y, np.arange(len(y)), bags, seed)
+    counts = np.bincount(singles, y, bags)
+    assert counts.max() - counts.min() <= 2
+
+
+def test_edges_are_values_and_every_row_has_a_place():
+    known = np.sort(np.repeat([0.0, 0.0, 1.0, 2.0, 4.0], 50))
+    assert edges(known, 8) == (1.0, 2.0, 4.0)
+    assert len(edges(np.arange(1000.0), 8)) == 7
+    assert edges(np.sort(np.array([0.0] * 999 + [5.0])), 4) == (5.0,)
+    assert places(np.array([-1.0, 1.0, 9.0, np.nan]), (1.0, 2.0), is_text=False).tolist() == [0, 1, 2, 3]
+    texts = np.array(["b", None, "z", np.nan], dtype=object)
+    assert places(texts, ("a", "b"), is_text=True).tolist() == [1, 2, 3, 2]
+
+
+def test_rare_texts_are_pooled():
+    (column,), _ = learn({"plan": np.array(["a"] * 50 + ["b"] * 45 + ["c"] * 5, dtype=object)}, 8, 4)
+    assert column.categories == ("a", "b")
+    assert column.pooled
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 1000))
+def test_parts_of_the_same_features_add_up_on_the_union_of_their_edges(seed):
+    rng = np.random.default_rng(seed)
+    columns = {"a": rng.normal(size=50), "b": rng.normal(size=50)}
+    columns["a"][:5] = np.nan
+
+    def part(a: int, b: int) -> Part:
+        knots = tuple(tuple(np.sort(rng.normal(size=count)).tolist()) for count in (a, b))
+        return Part(("a", "b"), knots, rng.normal(size=(2, a + 2, b + 2)))
+
+    def value(parts: list[Part]) -> np.ndarray:
+        total = np.zeros((2, 50))
+        for found in parts:
+            at = (places(columns[n], k, is_text=False) for n, k in zip(found.features, found.knots, strict=True))
+            total += found.tables[(slice(None), *at)]
+        return total
+
+    both = [part(1, 3), part(4, 2)]
+    (together,) = merged(both)
+    assert value([together]) == pytest.approx(value(both), abs=1e-12)
+    split = purified(together, columns)
+    assert [found.features for found in split] == [("a", "b"), ("a",), ("b",)]
+    assert value(split) == pytest.approx(value(both), abs=1e-12)
+    doubled = Part(("a", "b"), together.knots, np.repeat(np.zeros_like(together.tables), 1, axis=0)).pruned()
+    assert doubled.tables.shape == (2, 3, 3)
+    assert value([together.pruned()]) == pytest.approx(value([together]), abs=1e-12)
+
+
+def test_the_blend_takes_the_simpler_where_two_tie_and_weighs_where_both_help():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 4000))
+    y = (rng.random(4000) < expit(a + b)).astype(np.float64)
+    codes = np.arange(4000)
+    both, tried = blend.choose(np.column_stack([a, b]), y, codes)
+    assert both.weights == pytest.approx([1, 1], abs=0.15)
+    assert [step["taken"] for step in tried] == [True, True]
+    y = (rng.random(4000) < expit(2 * a - 1)).astype(np.float64)
+    one, _ = blend.choose(np.column_stack([a, a + 0.01 * b]), y, codes)
+    assert (one.weights > 0).sum() == 1
+    assert (one.weights.sum(), one.intercept) == pytest.approx((2, -1), abs=0.25)

@@ -1,0 +1,4 @@
+"""The boosted additive fitter: plain columns in, one additive scorecard out.
+
+See `fitter.fit`.
+"""

@@ -1,0 +1,161 @@
+"""Fit an additive scorecard on plain columns: members, their blend, one table per set of features.
+
+    linear    straight lines, penalised            for what is nearly linear, and for few rows
+    boosted   explainable boosting with pairs      for steps and bends
+    trees     boosted trees of two or three        for what three features do together
+
+Every member is fitted on the same bags, each of which leaves a part of the groups out; there the members are stopped,
+judged, weighted and calibrated (`blend`). Nothing is set per table.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import brentq
+
+from models.errors import EbbtideError
+from models.health import expit
+from models.scorecard import Scorecard, Target
+from training.additive import blend as blending
+from training.additive.bags import deal
+from training.additive.boosted import Boosted
+from training.additive.columns import Columns, learn
+from training.additive.directions import check, directed
+from training.additive.linear import Linear
+from training.additive.member import Material, Member
+from training.additive.parts import Part, merged, purified, scorecard
+from training.additive.trees import Trees
+
+Floats = npt.NDArray[np.float64]
+Progress = Callable[[str], None]
+
+#: Member -> how it is fitted; the simplest first.
+MEMBERS: dict[str, Callable[[Material], Member]] = {
+    "linear": Linear,
+    "boosted": Boosted,
+    "pairs": lambda material: Trees(material, depth=2),
+    "triples": lambda material: Trees(material, depth=3),
+}
+FINE, COARSE = 128, 32
+#: Fewer events (or non-events) than this leave bags that nothing can be learned from.
+LEAST_EVENTS = 20
+
+
+class Estimator:
+    """The blend by its members' own library objects: for data scientists, and to check the scorecard against."""
+
+    def __init__(self, members: Sequence[Member], blend: blending.Blend) -> None:
+        self.members, self.blend = list(members), blend
+
+    def log_odds(self, columns: Columns) -> Floats:
+        """(n,) log-odds."""
+        parts = [
+            weight * member.log_odds(columns)
+            for member, weight in zip(self.members, self.blend.weights, strict=True)
+            if weight > 0
+        ]
+        total: Floats = np.sum(parts, axis=0) + self.blend.intercept
+        return total
+
+    def predict_proba(self, columns: Columns) -> Floats:
+        """(n, 2) probabilities of staying and of leaving."""
+        p = 1 / (1 + np.exp(-self.log_odds(columns)))
+        return np.column_stack([1 - p, p])
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The scorecard, what it was read from, and how it came about (plain numbers and texts)."""
+
+    card: Scorecard
+    estimator: Estimator
+    report: dict[str, Any]
+
+
+def fit(
+    columns: Columns,
+    y: npt.NDArray[Any],
+    groups: npt.NDArray[Any],
+    *,
+    directions: Mapping[str, int] = MappingProxyType({}),
+    target: Target = "churn",
+    seed: int = 0,
+    members: Sequence[str] = tuple(MEMBERS),
+    progress: Progress = lambda _: None,
+) -> Fitted:
+    """Fit `columns` (name -> (n,) float64 with NaN, or texts with None, for missing) to labels `y` (n,) of 0 and 1.
+
+    Rows of one of `groups` (n,) stay together in every bag. `directions`: column -> 1 where the risk may only rise
+    with it, -1 where only fall: the scorecard keeps to it (`directions`), the estimator's own objects do not.
+    `members`: which of `MEMBERS` to fit and weigh. Raises `EbbtideError` where there is nothing to learn from.
+    """
+    labels = np.asarray(y, dtype=np.float64)
+    codes = np.unique(groups, return_inverse=True)[1]
+    events = min(labels.sum(), (1 - labels).sum())
+    if events < LEAST_EVENTS:
+        raise EbbtideError(f"Boosting needs {LEAST_EVENTS} rows of either outcome; here the rarer has {events:.0f}.")
+    learned, constant = learn(columns, FINE, COARSE)
+    if not learned:
+        raise EbbtideError("Every column holds a single value, so there is nothing to learn from.")
+    check(directions, learned, columns)
+    bags = how_many_bags(len(labels))
+    material = Material(columns, tuple(learned), labels, deal(labels, codes, bags, seed), bags, seed)
+    fitted = []
+    for name in members:
+        progress(f"fitting {name} on {bags} bags of {len(labels):,} rows")
+        fitted.append(MEMBERS[name](material))
+    blend, tried = blending.choose(np.column_stack([member.held_out for member in fitted]), labels, codes)
+    progress("writing one scorecard")
+    bases, parts = _summed(fitted, blend)
+    if any(directions.values()):
+        free = _mean_risk(scorecard(target, bases, parts, learned), columns)
+        parts = directed(parts, directions, columns)
+        card = with_mean_risk(scorecard(target, bases, _told(parts, columns), learned), columns, free)
+    else:
+        card = scorecard(target, bases, _told(parts, columns), learned)
+    report = {
+        "bags": bags,
+        "constant": constant,
+        "directions": dict(directions),
+        "members": {
+            name: {"weight": weight, **member.about}
+            for name, weight, member in zip(members, blend.weights.tolist(), fitted, strict=True)
+        },
+        "held_out_loss": blend.loss,
+        "tried": tried,
+        "slope": float(blend.weights.sum()),
+        "intercept": blend.intercept,
+    }
+    return Fitted(card.centred(card.means(columns)), Estimator(fitted, blend), report)
+
+
+def how_many_bags(rows: int) -> int:
+    """Many where rows are few: each then leaves out little, and the mean of many is steady."""
+    return 8 if rows < 10_000 else 6 if rows < 30_000 else 4
+
+
+def _summed(members: Sequence[Member], blend: blending.Blend) -> tuple[Floats, list[Part]]:
+    used = [(member, weight) for member, weight in zip(members, blend.weights, strict=True) if weight > 0]
+    bases = blend.intercept + np.sum([weight * member.bases for member, weight in used], axis=0)
+    return bases, merged(part.weighted(weight) for member, weight in used for part in member.parts)
+
+
+def _told(parts: Sequence[Part], columns: Columns) -> list[Part]:
+    """The parts with every feature's own effect in its own table, and no edge that separates nothing."""
+    split = [purified(part, columns) if len(part.features) > 1 else [part] for part in parts]
+    return [part.pruned() for part in merged(piece for pieces in split for piece in pieces)]
+
+
+def _mean_risk(card: Scorecard, columns: Columns) -> float:
+    return float(expit(card.log_odds(columns)).mean())
+
+
+def with_mean_risk(card: Scorecard, columns: Columns, risk: float) -> Scorecard:
+    """The scorecard with its base moved so that the mean probability of the rows is `risk`."""
+    log_odds = card.log_odds(columns)
+    shift = float(brentq(lambda moved: float(expit(log_odds + moved).mean()) - risk, -30.0, 30.0))
+    return replace(card, base=card.base + shift, base_replicates=tuple(base + shift for base in card.base_replicates))
