@@ -83,22 +83,23 @@ def train(
 ) -> None:
     """From history to an artefact: prints its id, and how good it is in words."""
     from models import registry
-    from training import artefact
+    from training import artefact, previous
     from training import config as configs
     from training import train as training
 
     if (data is None) == (not db):
         raise click.UsageError("Say where the history is: --data FOLDER or --db.")
     settings = Settings.from_environment(os.environ)
-    chosen = configs.load(config)
+    chosen = configs.load(config, settings.margin)
     chosen = replace(chosen, allow_leak=tuple(dict.fromkeys((*chosen.allow_leak, *allow_leak))))
     signer = registry.SigningKey.read(settings.signing_key) if settings.signing_key else None
     with telling(quiet=as_json) as tell:
         tell("reading the history")
         history = _history(data, source, settings)
         cutoff = as_of or _end(history)
-        announce = _say if not as_json else lambda _: None
-        trained = training.train(history, cutoff, chosen, tell, announce, this_user(), now())
+        announce = (lambda _: None) if as_json else _say
+        served = previous.in_service(settings.artifacts, settings.trust)
+        trained = training.train(history, cutoff, chosen, tell, announce, this_user(), now(), served)
         command = click.get_current_context().obj
         model_id = artefact.save(trained, settings.artifacts, now(), chosen, _revision(), signer, command)
     if promote:

@@ -10,22 +10,28 @@ from models.errors import ArtefactError, SettingsError
 from models.features import COMPONENTS
 from models.labels import LabelParams
 from training.measures import Declared
+from training.profit import ProfitParams
 from training.train import Config
 
-_PLAIN = ("every_days", "blocks", "groups", "seed")
+_PLAIN = ("every_days", "blocks", "groups", "seed", "capacity")
+#: Of the assumptions about profit; the margin is a setting of the deployment.
+_PROFIT = ("accepted", "incentive", "contact_cost", "months")
 #: Kept by their content, since their place on a machine says nothing elsewhere.
 _FILES = ("expert",)
 
 
-def load(path: Path | None) -> Config:
-    """Read a configuration; without a file, the defaults. Raises `SettingsError` naming what is wrong."""
+def load(path: Path | None, margin: float = 1.0) -> Config:
+    """Read a configuration; without a file, the defaults. `margin` is the deployment's (`EBBTIDE_MARGIN`).
+
+    Raises `SettingsError` naming what is wrong.
+    """
     if path is None:
-        return Config()
+        return Config(profit=ProfitParams(margin=margin))
     try:
         declared = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"The configuration {path.name} is not valid TOML: {error}.") from None
-    _known(declared, (*_PLAIN, "allow_leak", "expert", "label", "measures"), path.name)
+    _known(declared, (*_PLAIN, "allow_leak", "expert", "label", "measures", "profit"), path.name)
     plain = {name: _whole(declared[name], name) for name in _PLAIN if name in declared}
     label = declared.get("label", {})
     _known(label, tuple(field.name for field in fields(LabelParams)), f"[label] of {path.name}")
@@ -33,7 +39,10 @@ def load(path: Path | None) -> Config:
     expert = path.parent / declared["expert"] if "expert" in declared else None
     measures = {name: _measure(name, entry) for name, entry in _tables(declared, "measures").items()}
     allowed = _texts(declared.get("allow_leak", []), "allow_leak")
-    return Config(**plain, label=params, expert=expert, measures=measures, allow_leak=allowed)
+    money = declared.get("profit", {})
+    _known(money, _PROFIT, f"[profit] of {path.name}")
+    profit = ProfitParams(**{name: _number(value, name) for name, value in money.items()}, margin=margin)
+    return Config(**plain, label=params, expert=expert, measures=measures, profit=profit, allow_leak=allowed)
 
 
 def _tables(declared: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
@@ -101,6 +110,8 @@ def from_plain(plain: Mapping[str, Any], folder: Path) -> Config:
             given[name] = path
     if "label" in given:
         given["label"] = LabelParams(**given["label"])
+    if "profit" in given:
+        given["profit"] = ProfitParams(**given["profit"])
     if "measures" in given:
         given["measures"] = {name: Declared(**said) for name, said in given["measures"].items()}
     return Config(**given)
@@ -114,3 +125,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _number(value: Any, name: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise SettingsError(f"{name} must be a number.")
+    return float(value)

@@ -8,37 +8,31 @@ replacement: all rows of an account as often as it was drawn. Two models are com
     200 draws         the middle 95 % of the 200 values are the interval
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from models.errors import ContractError
-from training.sample import BINS, METRICS, NAMES, TOP_SHARE, Sample, Vector, hanley_mcneil, mass_bins, measure
+from training.intervals import Estimate, draws, interval, share_by_account
+from training.lift import lift_table, revenue_table
+from training.profit import ProfitParams, expected_profit
+from training.sample import BINS, METRICS, NAMES, TOP_SHARE, Sample, Vector, hanley_mcneil, measure, row_bins
 
 #: What a comparison of two models reports.
 COMPARED = ("auc", "pr_auc", "brier", "log_loss", "top_decile_lift")
 #: What is reported of a part of the customers.
 OF_A_PART = ("auc", "pr_auc", "observed_expected", "calibration_slope", "top_decile_lift", "precision_at_k")
 #: What is reported of each segment.
-OF_A_SEGMENT = ("auc", "observed_expected", "top_decile_lift")
+OF_A_SEGMENT = ("auc", "pr_auc", "observed_expected", "calibration_slope", "top_decile_lift", "revenue_captured")
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A metric with its 95 % interval; NaN where it is undefined."""
-
-    value: float
-    low: float
-    high: float
-
-    def to_plain(self) -> dict[str, float | None]:
-        """For JSON: NaN as null."""
-        fields = {"value": self.value, "low": self.low, "high": self.high}
-        return {name: None if np.isnan(number) else float(number) for name, number in fields.items()}
+#: The counts beside every set of metrics.
+COUNTS = ("n_rows", "n_accounts", "n_moments", "n_event_rows", "n_events", "base_rate")
 
 
 @dataclass(frozen=True)
@@ -52,8 +46,8 @@ class Resampled:
     def of(cls, sample: Sample, names: Sequence[str], resamples: int, seed: int) -> "Resampled":
         """The same number of accounts and the same seed give the same draws."""
         drawn = [name for name in names if name != "ece"]
-        draws = [measure(sample, w, drawn) for w in _draws(sample, resamples, seed)]
-        return cls(measure(sample, None, names), {name: np.array([draw[name] for draw in draws]) for name in drawn})
+        found = [measure(sample, w, drawn) for w in draws(sample, resamples, seed)]
+        return cls(measure(sample, None, names), {name: np.array([draw[name] for draw in found]) for name in drawn})
 
     def estimates(self) -> dict[str, Estimate]:
         """Every metric with its interval.
@@ -61,7 +55,7 @@ class Resampled:
         ece has none: a resample is always less smooth than the sample, so the interval would miss the value.
         """
         nothing = np.empty(0)
-        return {name: Estimate(value, *_interval(self.drawn.get(name, nothing))) for name, value in self.value.items()}
+        return {name: Estimate(value, *interval(self.drawn.get(name, nothing))) for name, value in self.value.items()}
 
     def over(self, other: "Resampled") -> dict[str, Estimate]:
         """How much better this is than the other on the same draws; positive is better."""
@@ -70,7 +64,7 @@ class Resampled:
         return {
             name: Estimate(
                 better[name] * (self.value[name] - value),
-                *_interval(better[name] * (self.drawn[name] - other.drawn[name])),
+                *interval(better[name] * (self.drawn[name] - other.drawn[name])),
             )
             for name, value in other.value.items()
         }
@@ -98,23 +92,6 @@ def paired(
     return one.over(two)
 
 
-def _draws(sample: Sample, resamples: int, seed: int) -> Iterator[Vector]:
-    """For each resample, how often each row's account was drawn."""
-    generator, n = np.random.default_rng(seed), sample.accounts
-    for _ in range(resamples if n else 0):
-        drawn = np.bincount(generator.integers(0, n, n), minlength=n)
-        yield drawn[sample.account].astype(np.float64)
-
-
-def _interval(values: Vector) -> tuple[float, float]:
-    """The middle 95 %; NaN unless nearly every resample had a value."""
-    defined = values[~np.isnan(values)]
-    if not len(values) or len(defined) < 0.9 * len(values):
-        return np.nan, np.nan
-    low, high = np.quantile(defined, [0.025, 0.975])
-    return float(low), float(high)
-
-
 def evaluate(
     rows: pl.DataFrame,
     *,
@@ -122,6 +99,7 @@ def evaluate(
     k: int = 20,
     resamples: int = 200,
     seed: int = 0,
+    profit: ProfitParams | None = None,
 ) -> dict[str, Any]:
     """Everything reported about predictions of one target, as plain values for the artefact and the report.
 
@@ -132,6 +110,7 @@ def evaluate(
     n_rows, n_accounts, n_moments, n_event_rows, n_events (accounts that left: the effective sample size),
     base_rate; every metric as {value, low, high} (95 %, by account; null: undefined); `auc_if_independent`
     (Hanley-McNeil, one row per account: how much any claim is worth at this many exits); `reliability`, bins;
+    `lift_table`, `revenue_table` (`training.lift`); `profit` (`training.profit`, with the given assumptions);
     `gain`: name -> metric -> {value, low, high}, positive: better than that baseline; `quiet`: the same counts,
     OF_A_PART and gain inside the quiet set; `segments`: name -> counts and OF_A_SEGMENT; `lead_time`.
     Raises `ContractError` for rows without y and p, or values they cannot have.
@@ -140,14 +119,19 @@ def evaluate(
     if missing:
         raise ContractError(f"An evaluation needs a column {min(missing)!r}.")
     draw = {"resamples": resamples, "seed": seed}
-    result = _part(rows, NAMES, k, draw, against)
+    result = part(rows, NAMES, k, draw, against)
     result["auc_if_independent"] = _independent(result)
-    result["reliability"] = reliability(Sample.of(rows, k=k))
+    sample = Sample.of(rows, k=k)
+    result["reliability"] = reliability(sample)
+    result["lift_table"] = lift_table(sample, draws(sample, **draw))
+    result["revenue_table"] = revenue_table(sample, draws(sample, **draw))
+    rivals = {name: Sample.of(rows, p=f"p_{name}", k=k) for name in against}
+    result["profit"] = expected_profit(sample, draws(sample, **draw), profit or ProfitParams(), rivals)
     if "quiet" in rows.columns:
-        result["quiet"] = _part(rows.filter(pl.col("quiet")), OF_A_PART, k, draw, against)
+        result["quiet"] = part(rows.filter(pl.col("quiet")), OF_A_PART, k, draw, against)
     if "segment" in rows.columns:
         parts = rows.with_columns(pl.col("segment").fill_null("unknown")).partition_by("segment", as_dict=True)
-        result["segments"] = {str(key[0]): _part(part, OF_A_SEGMENT, k, draw) for key, part in sorted(parts.items())}
+        result["segments"] = {str(key[0]): part(rows, OF_A_SEGMENT, k, draw) for key, rows in sorted(parts.items())}
     if "decided_at" in rows.columns:
         result["lead_time"] = lead_time(rows)
     result["bootstrap"] = {"by": "account", "k": k, **draw}
@@ -170,10 +154,12 @@ def _plain(estimates: dict[str, Estimate]) -> dict[str, dict[str, float | None]]
     return {name: value.to_plain() for name, value in estimates.items()}
 
 
-def _part(
+def part(
     rows: pl.DataFrame, names: Sequence[str], k: int, draw: dict[str, int], against: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Counts, metrics and, where there are baselines, the gain over each."""
+    """Of some rows: counts, the named metrics as estimates and, where there are baselines, the `gain` over each.
+
+    draw: `resamples` and `seed`."""
     wanted = [name for name in NAMES if name in names or (against and name in COMPARED)]
     model = Resampled.of(Sample.of(rows, k=k), wanted, **draw)
     estimates = {name: found for name, found in model.estimates().items() if name in names}
@@ -196,15 +182,24 @@ def _independent(counted: dict[str, Any]) -> dict[str, float | None]:
 
 
 def reliability(sample: Sample, bins: int = BINS) -> list[dict[str, float]]:
-    """Bins of equal mass from the highest risk down: rows, predicted and observed share."""
+    """Bins of equal mass from the highest risk down: rows, accounts, predicted and observed share, with the 95 %
+    interval of the observed one (low, high), rows of one account taken together."""
     if not len(sample.y):
         return []
-    mass, left, expected = mass_bins(sample, np.ones(len(sample.y)), bins)
-    return [
-        {"rows": float(n), "predicted": float(e / n), "observed": float(o / n)}
-        for n, o, e in zip(mass, left, expected, strict=True)
-        if n
-    ]
+    place = row_bins(sample, bins)
+    return [_reliable(sample, place == i) for i in range(bins) if (place == i).any()]
+
+
+def _reliable(sample: Sample, inside: npt.NDArray[np.bool_]) -> dict[str, float]:
+    observed = share_by_account(sample.y[inside], sample.account[inside])
+    return {
+        "rows": float(inside.sum()),
+        "accounts": float(len(np.unique(sample.account[inside]))),
+        "predicted": float(sample.p[inside].mean()),
+        "observed": observed.value,
+        "low": observed.low,
+        "high": observed.high,
+    }
 
 
 def lead_time(rows: pl.DataFrame) -> dict[str, float | None]:

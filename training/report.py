@@ -20,7 +20,7 @@ from training.plots import NAMES
 SHOWN = {
     "auc": ("AUC", "{:.3f}"),
     "top_decile_lift": ("lift, top tenth", "{:.2f}"),
-    "precision_at_k": ("hits among the first 20 of a month", "{:.0%}"),
+    "precision_at_k": ("hits among the first of a list", "{:.0%}"),
     "revenue_captured": ("lost revenue in the top tenth by p x MRR", "{:.0%}"),
     "observed_expected": ("observed / expected", "{:.2f}"),
     "calibration_slope": ("calibration slope", "{:.2f}"),

@@ -13,6 +13,7 @@ from models.history import History
 from training import artefact
 from training import config as configs
 from training.fingerprint import history_hash
+from training.previous import as_recorded
 from training.train import train
 
 #: Differing numbers that are told one by one.
@@ -43,7 +44,8 @@ def reproduce(
     with TemporaryDirectory() as folder:
         config = configs.from_plain(given, Path(folder))
         who, when = _vouched(manifest)
-        trained = train(history, cutoff, config, progress, who=who, when=when)
+        served = as_recorded(root, manifest.metrics.get("previous"), trust)
+        trained = train(history, cutoff, config, progress, who=who, when=when, previous=served)
         made = parse_instant(manifest.created_at)
         revision, command = manifest.git_revision, manifest.command
         again = artefact.save(trained, Path(folder), made, config, revision, command=command)

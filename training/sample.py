@@ -296,13 +296,28 @@ def _line(z: Vector, y: Vector, w: Vector, start: tuple[float, float] | None = N
 def mass_bins(sample: Sample, w: Vector, bins: int) -> tuple[Vector, Vector, Vector]:
     """Weight, exits and expected exits in bins of equal mass from the highest p down; equal p share a bin."""
     mass = sample.by_p.sums(w)
-    middle = np.cumsum(mass) - mass / 2
-    position = np.minimum((bins * middle / mass.sum()).astype(np.intp), bins - 1)
+    position = _mass_position(mass, bins)
 
     def total(values: Vector) -> Vector:
         return np.bincount(position, weights=values, minlength=bins).astype(np.float64)
 
     return total(mass), total(sample.by_p.sums(w * sample.y)), total(sample.by_p.sums(w * sample.p))
+
+
+def _mass_position(mass: Vector, bins: int) -> Codes:
+    """The bin that the middle of each run of equal scores lies in."""
+    middle = np.cumsum(mass) - mass / 2
+    position: Codes = np.minimum((bins * middle / mass.sum()).astype(np.intp), bins - 1)
+    return position
+
+
+def row_bins(sample: Sample, bins: int) -> Codes:
+    """(n,) the bin of `mass_bins` each row is in, every row counting once."""
+    ranking = sample.by_p
+    mass = ranking.sums(np.ones(len(sample.y)))
+    found = np.empty(len(sample.y), dtype=np.intp)
+    found[ranking.order] = np.repeat(_mass_position(mass, bins), mass.astype(np.intp))
+    return found
 
 
 def _ece(sample: Sample, w: Vector) -> tuple[float, ...]:

@@ -16,16 +16,15 @@ from typing import Any
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from models.errors import TooFewLabels
+from models.errors import SettingsError, TooFewLabels
 from models.features import FEATURES, Baselines, Feature, FeatureSet, compute, measure
-from models.health import HealthParams, expit
+from models.health import HealthParams
 from models.history import History
 from models.labels import LabelParams, exits, label, look_back_curve
 from models.model import ChurnModel, columns, usual_values
 from models.monitor import reference
 from models.schema import CATALOGUE, Column, Schema
 from models.scorecard import Scorecard, Target
-from models.scoring import is_quiet
 from models.standing import eligible
 from models.voice import source_start
 from training import collect, fitting, leakage
@@ -33,18 +32,18 @@ from training import expert as experts
 from training import measures as own
 from training.cross import OutOfFold, out_of_fold
 from training.describe import describe
+from training.evaluation import measured, tested_rows
 from training.fingerprint import history_hash
 from training.folds import Folds, forward_folds
 from training.gates import gates
-from training.metrics import evaluate
+from training.previous import Previous
+from training.profit import ProfitParams
 from training.snapshots import EVERY_DAYS, excluded, snapshots
 
 Progress = Callable[[str], None]
 Announce = Callable[[Sequence[str]], None]
 TARGETS: tuple[Target, ...] = ("churn", "silent")
-#: What every model is measured against: contract terms alone, the expert's score recalibrated, the base rate.
-RIVALS = ("contract", "expert", "base")
-#: How many accounts a team looks at in a month, for precision at k.
+#: How many accounts of a list a team can call, where the configuration does not say.
 CAPACITY = 20
 
 
@@ -61,6 +60,12 @@ class Config:
     measures: Mapping[str, own.Declared] = field(default_factory=dict)
     #: Columns whose leakage findings are overruled (and recorded) instead of stopping the run.
     allow_leak: tuple[str, ...] = ()
+    capacity: int = CAPACITY
+    profit: ProfitParams = field(default_factory=ProfitParams)
+
+    def __post_init__(self) -> None:
+        if self.capacity < 1:
+            raise SettingsError("capacity must be at least 1: the number of accounts a team can call from one list.")
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class Trained:
     model: ChurnModel
     report: dict[str, Any]
     estimator: dict[str, Any]
-    tested: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    tested: Mapping[Target, pl.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,16 +100,18 @@ def train(
     announce: Announce = lambda _: None,
     who: str = "",
     when: datetime | None = None,
+    previous: Previous = Previous(),  # noqa: B008
 ) -> Trained:
     """Train on what was known at `cutoff`. `announce` is told what the data allow (`training.gates`) before any fit,
     and what the leakage guard doubts. `who` overrules it, `when`, for the columns of `config.allow_leak`.
+    `previous` is the model in service, to be compared with.
 
     Raises `LeakageError` before any fit if a row may know its future, and `ContractError` for a history
     nothing can be learnt from.
     """
     # The fits run side by side; threads inside each would only wait for one another.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _train(history.known_at(cutoff), cutoff, config, progress, announce, who, when)
+        return _train(history.known_at(cutoff), cutoff, config, progress, announce, who, when, previous)
 
 
 def _train(
@@ -115,6 +122,7 @@ def _train(
     announce: Announce,
     who: str,
     when: datetime | None,
+    previous: Previous,
 ) -> Trained:
     expert = experts.load(config.expert)
     declared = own.of_history(known, config.measures)
@@ -152,10 +160,10 @@ def _train(
         progress(f"forward folds: who leaves{' silently' if target == 'silent' else ''}")
         predictions.append(out_of_fold(fold_matrix, rows.folds, target, expert, taus, features))
     progress("measuring, with intervals by account")
-    tested = {made.target: _tested(fold_matrix, made, config) for made in predictions}
-    evaluated: dict[str, Any] = {
-        target: evaluate(found, against=RIVALS, k=CAPACITY, seed=config.seed) for target, found in tested.items()
-    }
+    tested = {made.target: tested_rows(fold_matrix, made, config.label.look_back_days) for made in predictions}
+    evaluated, against_previous = measured(
+        known, cutoff, tested, config.label, previous, capacity=config.capacity, profit=config.profit, seed=config.seed
+    )
     progress("fitting on everything")
     baselines = measure(known, cutoff)
     matrix = _matrix(known, rows, baselines, features)
@@ -163,7 +171,7 @@ def _train(
     model = _model(fits, matrix, baselines, config, phase, _status(phase), measures)
     look_back = config.label.look_back_days
     report = _report(known, cutoff, rows, phase, evaluated, predictions, look_back)
-    report |= {"leakage": checked, "gates": allowed} | _drawn(model, matrix, rows)
+    report |= {"leakage": checked, "gates": allowed, "previous": against_previous} | _drawn(model, matrix, rows)
     report["measures"] = {"used": [feature.name for feature in measures], "left_out": own.left_out(declared, measures)}
     progress("measuring what is normal, to tell later what is not")
     model = replace(model, reference=_reference(model, known, cutoff, rows.labels))
@@ -293,21 +301,6 @@ def _reference(
     """What `models.monitor` compares the present with, plain; None where nobody is a customer at the cutoff."""
     taken = reference.take(model, known, cutoff, labels)
     return None if taken is None else taken.to_plain()
-
-
-def _tested(matrix: pl.DataFrame, made: OutOfFold, config: Config) -> pl.DataFrame:
-    """The out-of-fold predictions of one target beside the contract alone, the expert and the base rate."""
-    tested = matrix[made.rows]
-    facts = tested.select(
-        "account_id",
-        "as_of",
-        "segment",
-        "decided_at",
-        pl.col("mrr_now").cast(pl.Float64).alias("mrr"),
-        is_quiet(tested["days_since_voice"], config.label.look_back_days).alias("quiet"),
-    )
-    rivals = {f"p_{name}": pl.Series(expit(getattr(made, name))) for name in RIVALS}
-    return facts.with_columns(pl.Series("y", made.y), pl.Series("p", expit(made.fitted)), **rivals)
 
 
 def _report(

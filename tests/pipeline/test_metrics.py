@@ -110,7 +110,10 @@ class TestByHand:
         assert measure(sample(y, p))["ece"] == pytest.approx(expected)
 
     def test_equal_predictions_share_a_bin(self):
-        assert reliability(sample([1, 0] * 50, [0.5] * 100)) == [{"rows": 100.0, "predicted": 0.5, "observed": 0.5}]
+        (only,) = reliability(sample([1, 0] * 50, [0.5] * 100))
+        assert (only["rows"], only["accounts"], only["predicted"], only["observed"]) == (100, 100, 0.5, 0.5)
+        # Wilson at 99 rows (the variance between accounts has 99 degrees of freedom).
+        assert (only["low"], only["high"]) == pytest.approx((0.4033, 0.5967), abs=1e-4)
 
     def test_calibration_of_two_groups(self):
         # 100 rows at .2 of which 30 left, 100 at .5 of which 50 left: the refit passes through logit .3 and logit .5.

@@ -1,0 +1,67 @@
+"""The out-of-fold predictions of a training run, measured: by target, by segment, by horizon, by month, against
+baselines and against the model in service. What every number means is said in `docs/evaluation.md`."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from models.health import expit
+from models.history import History
+from models.labels import LabelParams
+from models.scorecard import Target
+from models.scoring import is_quiet
+from training.cross import OutOfFold
+from training.horizons import horizons
+from training.metrics import evaluate
+from training.months import by_month
+from training.previous import Previous, compare
+from training.profit import ProfitParams
+
+#: What every model is measured against: contract terms alone, the expert's score recalibrated, the base rate.
+RIVALS = ("contract", "expert", "base")
+
+
+def measured(
+    known: History,
+    cutoff: datetime,
+    tested: Mapping[Target, pl.DataFrame],
+    label: LabelParams,
+    previous: Previous,
+    *,
+    capacity: int,
+    profit: ProfitParams,
+    seed: int,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(metrics by target, comparison with the model in service), plain values.
+
+    tested: what `tested_rows` says of each target. On top of `training.metrics.evaluate` each target has `horizons`,
+    and `silent` has `by_month`: the lists of `capacity` quiet customers that would have been issued on the tested days.
+    """
+    metrics: dict[str, Any] = {}
+    for target, rows in tested.items():
+        found = evaluate(rows, against=RIVALS, k=capacity, seed=seed, profit=profit)
+        found["horizons"] = horizons(
+            known, rows, target, cutoff, label, found, against=("contract", "expert"), k=capacity, seed=seed
+        )
+        if target == "silent":
+            found["by_month"] = by_month(rows.filter(pl.col("quiet")), capacity, seed=seed)
+        metrics[target] = found
+    return metrics, compare(previous, known, tested, k=capacity, seed=seed)
+
+
+def tested_rows(matrix: pl.DataFrame, made: OutOfFold, look_back_days: int) -> pl.DataFrame:
+    """The tested rows with their facts, outcome, prediction and those of the baselines, as `evaluate` reads them."""
+    tested = matrix[made.rows]
+    facts = tested.select(
+        "account_id",
+        "as_of",
+        "segment",
+        "billing",
+        "decided_at",
+        pl.col("mrr_now").cast(pl.Float64).alias("mrr"),
+        is_quiet(tested["days_since_voice"], look_back_days).alias("quiet"),
+    )
+    rivals = {f"p_{name}": pl.Series(expit(getattr(made, name))) for name in RIVALS}
+    return facts.with_columns(pl.Series("y", made.y), pl.Series("p", expit(made.fitted)), **rivals)
