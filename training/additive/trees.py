@@ -84,7 +84,7 @@ class Trees:
                 "tol": 0.0,
                 "min_samples_leaf": 10,
                 "l2_regularization": 5.0,
-                "max_features": 0.3,
+                "max_features": 0.5,
                 "random_state": material.seed,
             }
             | settings
