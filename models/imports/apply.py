@@ -20,6 +20,8 @@ from models.imports.source import Cell, Lookup, Rows, Source, TableMapping
 from models.imports.times import ISO_8601
 
 _PLUS = "\x00plus "
+#: What rows of two files are matched by.
+MATCH = "\x00match"
 
 
 @dataclass(frozen=True)
@@ -40,25 +42,52 @@ class Applied:
 
 def apply(raw: Raw, mapping: TableMapping, lookups: Mapping[str, pl.DataFrame] | None = None) -> Applied:
     """Turn the rows of the mapping's files into rows of its table. `lookups`: name -> what `look_up` found."""
-    wanted = where(raw.frame, mapping.rows, mapping.source)
+    before, after = _split(mapping)
+    wanted = where(raw.frame, before, mapping.source)
     selected = _selected(wanted, mapping.rows, mapping.source, mapping.table.name)
     frame = selected.frame
     for lookup in mapping.lookups:
-        frame = _joined(frame, lookup, (lookups or {})[lookup.name])
+        frame = _joined(frame, lookup, (lookups or {}).get(lookup.name))
+    chosen = where(_with_absent(frame, after), after, mapping.source)
+    unwanted, frame = frame.height - chosen.height, chosen
     if mapping.columns is None:
         frame = frame.select(*(name for name in mapping.table.names if name in frame.columns), FILE, LINE)
         readings = {name: _reading(Cell(), mapping.source, dtype) for name, dtype in frame.schema.items()}
     else:
         readings = _readings(frame, mapping.columns, mapping.source)
-        frame = _filled(frame, mapping.columns, mapping)
+        frame = _filled(frame, mapping.columns, mapping.rows, mapping.source)
     return Applied(
         Raw(frame, raw.names, raw.broken),
         readings,
         selected.problems,
         refused=selected.refused,
-        set_aside=raw.frame.height - wanted.height,
-        folded=wanted.height - selected.refused - frame.height,
+        set_aside=raw.frame.height - wanted.height + unwanted,
+        folded=wanted.height - selected.refused - unwanted - frame.height,
     )
+
+
+def _split(mapping: TableMapping) -> tuple[Rows, Rows]:
+    """The conditions on a table's own columns, and those on columns that are looked up."""
+    rows, prefixes = mapping.rows, tuple(f"{lookup.name}." for lookup in mapping.lookups)
+
+    def part(looked_up: bool) -> Rows:
+        def kept(name: str) -> bool:
+            return name.startswith(prefixes) == looked_up
+
+        return replace(
+            rows,
+            where={name: values for name, values in rows.where.items() if kept(name)},
+            where_not={name: values for name, values in rows.where_not.items() if kept(name)},
+            where_known=tuple(filter(kept, rows.where_known)),
+        )
+
+    return part(False), part(True)
+
+
+def _with_absent(frame: pl.DataFrame, rows: Rows) -> pl.DataFrame:
+    """With a column of nothing for each that an optional lookup would have brought."""
+    asked = (*rows.where, *rows.where_not, *rows.where_known)
+    return frame.with_columns(pl.lit(None, pl.String).alias(name) for name in asked if name not in frame.columns)
 
 
 def _selected(frame: pl.DataFrame, rows: Rows, source: Source, table: str) -> Selected:
@@ -71,39 +100,60 @@ def _selected(frame: pl.DataFrame, rows: Rows, source: Source, table: str) -> Se
     return Selected(ordered, selected.problems, selected.refused)
 
 
-def look_up(lookup: Lookup, raw: Raw, table: Table) -> Selected:
-    """One row per key of the looked-up files; rows that cannot be used are named, and match nothing."""
+def look_up(lookup: Lookup, raw: Raw, table: Table, inner: Mapping[str, pl.DataFrame] | None = None) -> Selected:
+    """One row per key of the looked-up files; rows that cannot be used are named, and match nothing. `inner`: name ->
+    what the lookup's own lookups found."""
     rows, source = lookup.rows, lookup.source
-    wanted = where(raw.frame, rows, source)
+    frame = raw.frame
+    for other in lookup.lookups:
+        frame = _joined(frame, other, (inner or {}).get(other.name))
+    wanted = where(frame, rows, source)
     if rows.running is not None:
         selected = spread(wanted, rows.running, source, table.name)
     else:
-        selected = placed(wanted, table.name, lookup.theirs, rows.ordered_by, source)
-    ordered = in_time(selected.frame, lookup.theirs, rows.ordered_by)
-    keyed = ordered.with_columns(as_text(ordered[lookup.theirs]))
-    if lookup.take == "first":
-        one = keyed.unique(lookup.theirs, keep="first", maintain_order=True)
+        selected = _placed(wanted, table.name, lookup)
+    ordered = in_time(selected.frame.with_columns(_key(selected.frame, lookup.theirs)), MATCH, rows.ordered_by)
+    if lookup.columns is not None:
+        one = _filled(ordered, lookup.columns, replace(rows, last_row_per=MATCH), source)
     else:
-        one = keyed.unique(lookup.theirs, keep="last", maintain_order=True)
+        one = ordered.unique(MATCH, keep="first" if lookup.take == "first" else "last", maintain_order=True)
     named = selected.problems.with_columns(pl.format("{}.{}", pl.lit(lookup.name), "column").alias("column"))
     problems = pl.concat([named, broken_records(raw, table)])
     return Selected(one, problems, selected.refused + len(raw.broken))
 
 
-def _joined(frame: pl.DataFrame, lookup: Lookup, one: pl.DataFrame) -> pl.DataFrame:
-    """Add the looked-up columns as `name.column`; unknown where nothing matches."""
+def _placed(frame: pl.DataFrame, table: str, lookup: Lookup) -> Selected:
+    """Rows that have every part of their key, in an order that can be read."""
+    first, *rest = lookup.theirs
+    selected = placed(frame, table, first, lookup.rows.ordered_by, lookup.source)
+    for name in rest:
+        more = placed(selected.frame, table, name, (), lookup.source)
+        selected = Selected(more.frame, pl.concat([selected.problems, more.problems]), selected.refused + more.refused)
+    return selected
+
+
+def _key(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.Series:
+    """What rows are matched by: their cells in these columns, null where one is."""
+    cells = frame.select(as_text(frame[name]).alias(str(i)) for i, name in enumerate(names))
+    return cells.select(pl.concat_str(pl.all(), separator="\x1f").alias(MATCH)).to_series()
+
+
+def _joined(frame: pl.DataFrame, lookup: Lookup, one: pl.DataFrame | None) -> pl.DataFrame:
+    """Add the looked-up columns as `name.column`; unknown where nothing matches, absent without the files."""
+    if one is None:
+        return frame
     theirs = one.select(
-        pl.col(lookup.theirs).alias("\x00match"),
-        *(pl.col(name).alias(f"{lookup.name}.{name}") for name in one.columns if not name.startswith("\x00")),
+        MATCH, *(pl.col(name).alias(f"{lookup.name}.{name}") for name in one.columns if not name.startswith("\x00"))
     )
-    ours = frame.with_columns(as_text(frame[lookup.ours]).alias("\x00match"))
-    return ours.join(theirs, on="\x00match", how="left", maintain_order="left").drop("\x00match")
+    ours = frame.with_columns(_key(frame, lookup.ours))
+    return ours.join(theirs, on=MATCH, how="left", maintain_order="left").drop(MATCH)
 
 
-def _filled(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], mapping: TableMapping) -> pl.DataFrame:
-    """The frame with one column per mapped contract column, and one of durations per column with `plus`."""
+def _filled(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], which: Rows, source: Source) -> pl.DataFrame:
+    """The frame with one column per mapped column, and one of durations per column with `plus`; of event rows one row
+    per thing, with what told it apart where a lookup asks (`MATCH`)."""
     base = {
-        (name, index): (cell, _base(cell, frame.schema, mapping.source))
+        (name, index): (cell, _base(cell, frame.schema, source))
         for name, cells in columns.items()
         for index, cell in enumerate(cells)
     }
@@ -113,15 +163,15 @@ def _filled(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], mapping: 
         if cells[0].plus is not None
     }
     named = {f"\x00{name} {index}": value for (name, index), value in base.items()} | extra
-    if mapping.rows.last_row_per is None:
-        rows = frame.select(*(_if(cell, value).alias(name) for name, (cell, value) in named.items()), FILE, LINE)
+    kept = (FILE, LINE)
+    if which.last_row_per is None:
+        rows = frame.select(*(_if(cell, value).alias(name) for name, (cell, value) in named.items()), *kept)
     else:
-        rows = collapse(frame, mapping.rows.last_row_per, named, (FILE, LINE))
-    finished = {
-        key: _finished(pl.col(f"\x00{key[0]} {key[1]}"), cell, mapping.source) for key, (cell, _) in base.items()
-    }
+        kept = (*kept, *((MATCH,) if which.last_row_per == MATCH else ()))
+        rows = collapse(frame, which.last_row_per, named, kept)
+    finished = {key: _finished(pl.col(f"\x00{key[0]} {key[1]}"), cell, source) for key, (cell, _) in base.items()}
     chosen = (pl.coalesce(*(finished[name, i] for i in range(len(columns[name])))).alias(name) for name in columns)
-    return rows.select(*chosen, *extra, FILE, LINE)
+    return rows.select(*chosen, *extra, *kept)
 
 
 def _base(cell: Cell, schema: Mapping[str, pl.DataType], source: Source) -> pl.Expr:

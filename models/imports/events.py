@@ -62,7 +62,12 @@ def _holds(when: When) -> pl.Expr:
         return change > 0 if when.kind == "grew" else change < 0
     if when.kind == "at_least":
         return _number(column) >= when.bound
-    inside = column.cast(pl.String).str.strip_chars().is_in(list(when.values)).fill_null(False)
+    text = column.cast(pl.String).str.strip_chars()
+    if when.kind == "changed":
+        return text != text.shift(1)
+    inside = text.is_in(list(when.values)).fill_null(False)
+    if when.kind == "leaves":
+        return ~inside & inside.shift(1).fill_null(False)
     if when.kind == "becomes":
         return inside & ~inside.shift(1).fill_null(False)
     return inside if when.kind == "is" else ~inside

@@ -1,7 +1,8 @@
 """Where a mapping's files are, and whether they have the columns it needs: asked before any row is read."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as Mapping_
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -26,12 +27,7 @@ class Found:
         """Optional source columns the mapping names and at least one file lacks."""
         wanted = _optional(self.mapping)
         have = {name for name in wanted if all(name in self.names[file] for file in self.files)}
-        looked_up = {
-            f"{lookup.name}.{name}"
-            for lookup in self.mapping.lookups
-            for f in self.lookups[lookup.name]
-            for name in self.names[f]
-        }
+        looked_up = _looked_up(self.mapping.lookups, "", self.lookups, self.names)
         return tuple(name for name in wanted if name not in have | looked_up)
 
 
@@ -65,9 +61,9 @@ def _with_unknown(found: dict[str, Found]) -> dict[str, Found]:
     for table in found.values():
         for file in table.files:
             used[file] = used.get(file, set()) | _used(table.mapping)
-        for lookup in table.mapping.lookups:
-            for file in table.lookups[lookup.name]:
-                used[file] = used.get(file, set()) | _used_by_lookup(table.mapping, lookup)
+        for full, reads in _used_by_lookups(table.mapping.lookups, "", _used(table.mapping)):
+            for file in table.lookups[full]:
+                used[file] = used.get(file, set()) | reads
     named: set[Path] = set()
     for name, table in found.items():
         every = (*table.files, *(file for files in table.lookups.values() for file in files))
@@ -87,21 +83,36 @@ def _matching(path: Path, rows: Rows) -> tuple[Path, ...]:
 
 def _found(path: Path, table: TableMapping, files: tuple[Path, ...]) -> Found:
     lookups: dict[str, tuple[Path, ...]] = {}
-    folder = path.parent if path.is_file() else path
-    for lookup in table.lookups:
-        lookups[lookup.name] = _matching(folder, lookup.rows)
-        if not lookups[lookup.name]:
-            pattern = " or ".join(lookup.rows.files)
-            raise ContractError(f"{table.table.name} looks up {lookup.name} and {folder} holds no {pattern}.")
     names = {file: _names(file, table.source) for file in files}
-    for lookup in table.lookups:
-        names |= {file: _names(file, lookup.source) for file in lookups[lookup.name]}
+    folder = path.parent if path.is_file() else path
+    _find_lookups(folder, table.table.name, table.lookups, "", lookups, names)
     for file in files:
-        _check_columns(table, file.name, names[file], _looked_up(table, lookups, names))
-    for lookup in table.lookups:
-        for file in lookups[lookup.name]:
-            _check_lookup(table, lookup, file.name, names[file])
+        _check_columns(table, file.name, names[file], _looked_up(table.lookups, "", lookups, names))
     return Found(table, files, lookups, names)
+
+
+def _find_lookups(
+    folder: Path,
+    table: str,
+    wanted: tuple[Lookup, ...],
+    within: str,
+    found: dict[str, tuple[Path, ...]],
+    names: dict[Path, tuple[str, ...]],
+) -> None:
+    """Fill in the files of every lookup, by its name within the others, and their columns. Raises `ContractError`."""
+    for lookup in wanted:
+        full = within + lookup.name
+        found[full] = _matching(folder, lookup.rows)
+        if not found[full] and not lookup.optional:
+            pattern = " or ".join(lookup.rows.files)
+            raise ContractError(f"{table} looks up {full} and {folder} holds no {pattern}.")
+        names |= {file: _names(file, lookup.source) for file in found[full]}
+        _find_lookups(folder, table, lookup.lookups, f"{full}.", found, names)
+        inner = _looked_up(lookup.lookups, f"{full}.", found, names)
+        for file in found[full]:
+            have = {*names[file], *inner}
+            needed = [*lookup.theirs, *lookup.rows.reads, *(name for other in lookup.lookups for name in other.ours)]
+            _refuse_missing(f"{table} ({full})", file.name, needed, names[file], have)
 
 
 def _names(file: Path, source: Source) -> tuple[str, ...]:
@@ -109,16 +120,24 @@ def _names(file: Path, source: Source) -> tuple[str, ...]:
 
 
 def _looked_up(
-    table: TableMapping, lookups: dict[str, tuple[Path, ...]], names: dict[Path, tuple[str, ...]]
+    lookups: tuple[Lookup, ...],
+    within: str,
+    found: Mapping_[str, tuple[Path, ...]],
+    names: Mapping_[Path, tuple[str, ...]],
 ) -> set[str]:
-    return {
-        f"{lookup.name}.{name}" for lookup in table.lookups for file in lookups[lookup.name] for name in names[file]
-    }
+    """The columns that lookups add; those of an optional one without files count, and are unknown."""
+    added: set[str] = set()
+    for lookup in lookups:
+        own = {name for file in found[within + lookup.name] for name in names[file]}
+        inner = _looked_up(lookup.lookups, f"{within}{lookup.name}.", found, names)
+        columns = set(lookup.columns) if lookup.columns is not None else own | inner
+        added |= {f"{lookup.name}.{name}" for name in columns}
+    return added
 
 
 def _check_columns(table: TableMapping, file: str, names: tuple[str, ...], looked_up: set[str]) -> None:
     have = {*names, *looked_up}
-    needed = [*table.rows.reads, *(lookup.ours for lookup in table.lookups)]
+    needed = [*table.rows.reads, *(name for lookup in table.lookups for name in lookup.ours)]
     for column in table.table.columns:
         if not column.required:
             continue
@@ -127,10 +146,6 @@ def _check_columns(table: TableMapping, file: str, names: tuple[str, ...], looke
         elif not any(have.issuperset(cell.reads) for cell in table.columns[column.name]):
             needed += table.columns[column.name][0].reads
     _refuse_missing(table.table.name, file, needed, names, have)
-
-
-def _check_lookup(table: TableMapping, lookup: Lookup, file: str, names: tuple[str, ...]) -> None:
-    _refuse_missing(f"{table.table.name} ({lookup.name})", file, [*lookup.rows.reads, lookup.theirs], names, set(names))
 
 
 def _refuse_missing(table: str, file: str, needed: list[str], names: tuple[str, ...], have: set[str]) -> None:
@@ -147,16 +162,17 @@ def _used(table: TableMapping) -> set[str]:
     if table.columns is None:
         return {*table.table.names, *table.rows.reads}
     cells = {name for cells in table.columns.values() for cell in cells for name in cell.reads}
-    return cells | {*table.rows.reads} | {lookup.ours for lookup in table.lookups}
+    return cells | {*table.rows.reads} | {name for lookup in table.lookups for name in lookup.ours}
 
 
-def _used_by_lookup(table: TableMapping, lookup: Lookup) -> set[str]:
-    prefix = f"{lookup.name}."
-    return {
-        lookup.theirs,
-        *lookup.rows.reads,
-        *(name.removeprefix(prefix) for name in _used(table) if name.startswith(prefix)),
-    }
+def _used_by_lookups(lookups: tuple[Lookup, ...], within: str, used: set[str]) -> Iterator[tuple[str, set[str]]]:
+    """Each lookup by its name within the others, and the columns used of its files."""
+    for lookup in lookups:
+        prefix = f"{lookup.name}."
+        asked = {name.removeprefix(prefix) for name in used if name.startswith(prefix)}
+        own = {*lookup.reads, *(asked if lookup.columns is None else ())}
+        yield within + lookup.name, own
+        yield from _used_by_lookups(lookup.lookups, f"{within}{prefix}", own)
 
 
 def _optional(table: TableMapping) -> tuple[str, ...]:

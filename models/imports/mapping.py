@@ -21,13 +21,13 @@ from models.imports.times import check_format, check_zone
 SOURCE_KEYS = ("timezone", "date_format", "null", "decimal", "encoding", "delimiter", "delay")
 ROWS_KEYS = ("file", "where", "where_not", "where_known", "last_row_per", "ordered_by", "running")
 TABLE_KEYS = (*ROWS_KEYS, "lookup", "columns")
-LOOKUP_KEYS = ("file", "where", "where_not", "where_known", "ordered_by", "running", "match", "take", "encoding",
-               "delimiter")  # fmt: skip
+LOOKUP_KEYS = ("file", "where", "where_not", "where_known", "ordered_by", "running", "match", "take", "columns",
+               "lookup", "optional", "encoding", "delimiter")  # fmt: skip
 RUNNING_KEYS = ("by", "start", "end", "total")
 COLUMN_KEYS = ("from", "constant", "template", "values", "other", "default", "format", "null", "decimal", "scale",
                "plus", "take", "when")  # fmt: skip
-WHEN_KEYS = ("grew", "fell", "at_least", "is", "is_not", "becomes")
-BETWEEN_ROWS = ("grew", "fell", "becomes")
+WHEN_KEYS = ("grew", "fell", "changed", "at_least", "is", "is_not", "becomes", "leaves")
+BETWEEN_ROWS = ("grew", "fell", "changed", "becomes", "leaves")
 TAKES = ("first", "last", "min", "max", "count")
 UNITS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
 
@@ -73,10 +73,7 @@ def _table(table: Table, plain: dict[str, Any], source: Source) -> TableMapping:
     rows = _rows(plain, place)
     if rows.ordered_by and not rows.last_row_per:
         raise ContractError(f"{place} has ordered_by but not last_row_per: name what its events are about.")
-    lookups = tuple(
-        _lookup(name, _section(plain["lookup"], name, place), source, place)
-        for name in _section(plain, "lookup", place)
-    )
+    lookups = _lookups(plain, source, place)
     if "columns" not in plain:
         return TableMapping(table, rows, source, lookups)
     columns = _section(plain, "columns", place)
@@ -146,19 +143,45 @@ def _running(plain: dict[str, Any], place: str) -> Running | None:
     return Running(by, start, end, _texts(spans["total"], f"{place} running total"))
 
 
+def _lookups(plain: dict[str, Any], source: Source, place: str) -> tuple[Lookup, ...]:
+    named = _section(plain, "lookup", place)
+    return tuple(_lookup(name, _section(named, name, place), source, place) for name in named)
+
+
 def _lookup(name: str, plain: dict[str, Any], base: Source, place: str) -> Lookup:
     place = f"{place[:-1]}.lookup.{name}]"
     _check_keys(plain, LOOKUP_KEYS, place)
     match = plain.get("match")
     if isinstance(match, str):
         match = {match: match}
-    if not isinstance(match, dict) or len(match) != 1:
+    if not isinstance(match, dict) or not match:
         raise ContractError(f'{place} must say match = "column" or match = {{ ours = "theirs" }}.')
-    [(ours, theirs)] = match.items()
     take = _text(plain.get("take", "last"), f"{place} take")
     if take not in ("first", "last"):
         raise ContractError(f"{place} take must be first or last.")
-    return Lookup(name, _rows(plain, place), _source(plain, base, place), ours, _text(theirs, place), take)
+    rows, source, optional = _rows(plain, place), _source(plain, base, place), plain.get("optional", False)
+    if not isinstance(optional, bool):
+        raise ContractError(f"{place} optional must be true or false.")
+    return Lookup(
+        name=name,
+        rows=rows,
+        source=source,
+        ours=tuple(match),
+        theirs=tuple(_text(theirs, place) for theirs in match.values()),
+        take=take,
+        columns=_summed_up(plain, rows, place) if "columns" in plain else None,
+        lookups=_lookups(plain, source, place),
+        optional=optional,
+    )
+
+
+def _summed_up(plain: dict[str, Any], rows: Rows, place: str) -> dict[str, tuple[Cell, ...]]:
+    """What a lookup says about all rows of a key."""
+    if not rows.ordered_by:
+        raise ContractError(f"{place} has columns but not ordered_by: name the column that orders its events.")
+    columns = _section(plain, "columns", place)
+    events = replace(rows, last_row_per="match")
+    return {name: _cells(cell, f"{place[1:-1]}.{name}", events) for name, cell in columns.items()}
 
 
 def _cells(plain: Any, place: str, rows: Rows) -> tuple[Cell, ...]:
@@ -219,7 +242,7 @@ def _when(plain: Any, place: str) -> When:
         raise ContractError(f'{place} when must hold one condition, such as {{ grew = "reopen_count" }}.')
     _check_keys(plain, WHEN_KEYS, f"{place} when")
     [(kind, test)] = plain.items()
-    if kind in ("grew", "fell"):
+    if kind in ("grew", "fell", "changed"):
         return When(kind, _text(test, f"{place} when {kind}"))
     if not isinstance(test, dict) or len(test) != 1:
         raise ContractError(f'{place} when {kind} must be such as {{ column = "value" }}.')

@@ -20,7 +20,7 @@ from models.imports.convert import as_text
 from models.imports.files import Found, find
 from models.imports.mapping import load
 from models.imports.read import FILE, Raw, read
-from models.imports.source import Mapping, Source
+from models.imports.source import Lookup, Mapping, Source
 from models.imports.summary import Summary, TableSummary
 from models.imports.timeline import account_warnings, lives, orphans, warnings
 from models.imports.times import check_zone
@@ -109,11 +109,15 @@ def _declared(mapping: str | Path | Mapping, timezone: str | None, delay: timede
         zone = source.timezone if timezone is None else check_zone(timezone)
         return replace(source, timezone=zone, delay=source.delay if delay is None else delay)
 
+    def looked_up(lookup: Lookup) -> Lookup:
+        inner = tuple(map(looked_up, lookup.lookups))
+        return replace(lookup, source=overruled(lookup.source), lookups=inner)
+
     tables = {
         name: replace(
             table,
             source=overruled(table.source),
-            lookups=tuple(replace(lookup, source=overruled(lookup.source)) for lookup in table.lookups),
+            lookups=tuple(map(looked_up, table.lookups)),
         )
         for name, table in declared.tables.items()
     }
@@ -161,13 +165,12 @@ def _table(found: Found) -> _Done:
     mapping, table = found.mapping, found.mapping.table
     summary = TableSummary(table.name, unknown_columns=found.unknown, absent_columns=found.absent)
     summary.files = tuple(file.name for file in found.files)
-    lookups = {k.name: look_up(k, _read(found.lookups[k.name], k.source), table) for k in mapping.lookups}
-    summary.unusable = sum(lookup.refused for lookup in lookups.values())
-    problems = [lookup.problems for lookup in lookups.values()]
+    problems: list[pl.DataFrame] = []
+    lookups = _looked_up(found, mapping.lookups, "", summary, problems)
     frames: list[pl.DataFrame] = []
     filled: dict[str, tuple[str, ...]] = {}
     for raw in _raws(found):
-        applied = apply(raw, mapping, {name: lookup.frame for name, lookup in lookups.items()})
+        applied = apply(raw, mapping, lookups)
         checked = check(applied.raw, table, applied.readings)
         _count(summary, raw, applied, checked)
         problems += [applied.problems, checked.problems]
@@ -178,6 +181,22 @@ def _table(found: Found) -> _Done:
     summary.accepted = rows.height
     summary.problems = in_order(pl.concat([pl.DataFrame(schema=REJECTED), *problems]))
     return _Done(stamp(rows.select(*table.names, FILE), table, mapping.source.delay), filled, summary)
+
+
+def _looked_up(
+    found: Found, lookups: tuple[Lookup, ...], within: str, summary: TableSummary, problems: list[pl.DataFrame]
+) -> dict[str, pl.DataFrame]:
+    """Name -> one row per key, of every lookup whose files are there; what cannot be used is counted and listed."""
+    done: dict[str, pl.DataFrame] = {}
+    for lookup in lookups:
+        files = found.lookups[within + lookup.name]
+        if files:
+            inner = _looked_up(found, lookup.lookups, f"{within}{lookup.name}.", summary, problems)
+            selected = look_up(lookup, _read(files, lookup.source), found.mapping.table, inner)
+            summary.unusable += selected.refused
+            problems.append(selected.problems)
+            done[lookup.name] = selected.frame
+    return done
 
 
 def _raws(found: Found) -> Iterator[Raw]:

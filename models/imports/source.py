@@ -99,14 +99,25 @@ class Rows:
 
 @dataclass(frozen=True)
 class Lookup:
-    """One row of another file per row: equal `theirs` and `ours`, the first or last by `rows.ordered_by`."""
+    """One row of other files per row: equal `theirs` and `ours`, the first or last by `rows.ordered_by`; with `columns`
+    what they say about all rows of the key. `lookups` are of the other files' own rows; an `optional` one whose files
+    are not there leaves its columns unknown."""
 
     name: str
     rows: Rows
     source: Source
-    ours: str
-    theirs: str
+    ours: tuple[str, ...]
+    theirs: tuple[str, ...]
     take: str = "last"
+    columns: dict[str, tuple[Cell, ...]] | None = None
+    lookups: tuple["Lookup", ...] = ()
+    optional: bool = False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns of the other files that the lookup itself needs."""
+        cells = [name for cells in (self.columns or {}).values() for cell in cells for name in cell.reads]
+        return (*self.theirs, *self.rows.reads, *cells, *(name for inner in self.lookups for name in inner.ours))
 
 
 @dataclass(frozen=True)

@@ -395,7 +395,7 @@ def test_a_mistake_in_a_mapping_is_answered_with_a_hint(toml: str, message: str)
 
 
 def test_a_mapping_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="use one of contract, ravenstack, servicenow"):
+    with pytest.raises(ContractError, match="use one of contract, hubspot, intercom, ravenstack"):
         load("zendesc")
     with pytest.raises(ContractError, match=r"none\.toml cannot be read"):
         load(tmp_path / "none.toml")
@@ -419,12 +419,100 @@ def test_what_is_no_delay(text: str) -> None:
 
 
 def test_every_shipped_mapping_says_what_it_is() -> None:
-    assert shipped() == ("contract", "ravenstack", "servicenow")
+    assert shipped() == ("contract", "hubspot", "intercom", "ravenstack", "servicenow", "zendesk")
     assert all(load(name).about for name in shipped())
 
 
 def test_the_contract_mapping_reads_every_table(tmp_path: Path) -> None:
     assert list(load("contract").tables) == list(TABLES)
+
+
+SUMMED = (
+    ACCOUNTS
+    + """
+[accounts.columns]
+account_id = "id"
+plan = "plan.name"
+seats = "plan.changes"
+[accounts.lookup.plan]
+file = "plans.csv"
+match = { id = "account", region = "region" }
+ordered_by = "at"
+columns.name = { from = "plan" }
+columns.changes = { take = "count", when = { changed = "plan" } }
+"""
+)
+
+
+def test_an_event_log_is_summed_up_by_several_columns(tmp_path: Path) -> None:
+    log = ["account,region,plan,at"]
+    log += ["a,n,pro,2025-01-02T00:00:00Z", "a,n,free,2025-01-01T00:00:00Z", "a,n,pro,2025-01-03T00:00:00Z"]
+    log += ["a,s,top,2025-01-04T00:00:00Z", "b,,top,2025-01-04T00:00:00Z", "b,s,top,soon"]
+    files = {"accounts.csv": "id,region\na,n\na2,n\nb,s\nc,\n", "plans.csv": "\n".join(log) + "\n"}
+    summary, frame = imported(tmp_path, SUMMED, files)
+    assert frame.select("account_id", "plan", "seats").rows() == [
+        ("a", "pro", 1),
+        ("a2", None, None),
+        ("b", None, None),
+        ("c", None, None),
+    ]
+    # one without a region, one with an order that is no time
+    assert summary.tables["accounts"].unusable == 2
+
+
+def test_a_lookup_within_a_lookup_and_conditions_on_what_was_found(tmp_path: Path) -> None:
+    toml = """
+[accounts]
+file = "accounts.csv"
+where_not = { "last.by.role" = "robot" }
+[accounts.columns]
+account_id = "id"
+name = "last.by.name"
+owner = "note.text"
+[accounts.lookup.last]
+file = "calls.csv"
+where_not = { "by.role" = "trainee" }
+match = { id = "account" }
+lookup.by = { file = "people.csv", match = { person = "id" } }
+[accounts.lookup.note]
+file = "notes.csv"
+match = "id"
+optional = true
+"""
+    files = {
+        "accounts.csv": "id\na\nb\nc\n",
+        "calls.csv": "account,person\na,1\na,2\nb,3\nc,2\n",
+        "people.csv": "id,name,role\n1,Ann,agent\n2,Tim,trainee\n3,R2,robot\n",
+    }
+    summary, frame = imported(tmp_path, toml, files)
+    assert frame.select("account_id", "name", "owner").rows() == [("a", "Ann", None), ("c", None, None)]
+    assert summary.tables["accounts"].set_aside == 1
+    assert (tmp_path / "notes.csv").write_text("id,text\na,call back\n")
+    _, frame = imported(tmp_path, toml, files)
+    assert frame["owner"].to_list() == ["call back", None]
+
+
+@pytest.mark.parametrize(
+    ("broken", "sentence"),
+    [
+        (SUMMED.replace('ordered_by = "at"\n', ""), "has columns but not ordered_by"),
+        (SUMMED.replace('ordered_by = "at"', 'ordered_by = "at"\noptional = "yes"'), "optional must be true or false"),
+        (SUMMED.replace("changed", "change"), "did you mean 'changed'"),
+        (SUMMED.replace('{ id = "account", region = "region" }', "{}"), "must say match"),
+    ],
+)
+def test_lookups_that_make_no_sense(broken: str, sentence: str) -> None:
+    with pytest.raises(ContractError, match=sentence):
+        parse(broken, "test")
+
+
+def test_leaving_a_state_is_seen_between_events(tmp_path: Path) -> None:
+    toml = SUMMED.replace('changed = "plan"', 'leaves = { plan = "free" }')
+    log = "account,region,plan,at\n" + "".join(
+        f"a,n,{plan},2025-01-0{day}T00:00:00Z\n" for day, plan in enumerate(("free", "free", "pro", "free", "top"), 1)
+    )
+    _, frame = imported(tmp_path, toml, {"accounts.csv": "id,region\na,n\n", "plans.csv": log})
+    assert frame["seats"].to_list() == [2]
 
 
 # -- documentation ---
