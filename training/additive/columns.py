@@ -1,7 +1,7 @@
 """Plain columns made ready for a fit: texts as codes, numbers with the edges they may be cut at.
 
 A text seen in fewer rows than `LEAST_ROWS` is pooled with those never seen: both read the place for any other text.
-A column that holds one value (or none) says nothing and is left out.
+A column that holds one value, or only rare texts, says nothing and is left out.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ Places = npt.NDArray[np.intp]
 Columns = Mapping[str, npt.NDArray[Any]]
 
 LEAST_ROWS = 20
+_ONE_VALUE = "holds one value"
 #: Infinite numbers lie beyond every edge, as this one does.
 _LARGEST = 1e300
 
@@ -56,37 +57,39 @@ def places(values: npt.NDArray[Any], knots: Knots, *, is_text: bool) -> Places:
     return np.array([codes.get(value, other) if value == value else len(knots) for value in values.tolist()], np.intp)  # noqa: PLR0124
 
 
-def learn(columns: Columns, fine: int, coarse: int) -> tuple[list[Column], list[str]]:
-    """What can be learned from, and the names of columns that hold one value only. `fine` and `coarse` are how many
+def learn(columns: Columns, fine: int, coarse: int) -> tuple[list[Column], dict[str, str]]:
+    """What can be learned from, and the other columns with the reason why they cannot. `fine` and `coarse` are how many
     bins a number gets at most. Raises `FeatureMismatch` for a column that is neither numbers nor text."""
-    found, constant = [], []
+    found, left_out = [], {}
     for name, values in columns.items():
         column = _text(name, values) if values.dtype == object else _number(name, values, fine, coarse)
-        if column is None:
-            constant.append(name)
-        else:
+        if isinstance(column, Column):
             found.append(column)
-    return found, constant
+        else:
+            left_out[name] = column
+    return found, left_out
 
 
-def _number(name: str, values: npt.NDArray[Any], fine: int, coarse: int) -> Column | None:
+def _number(name: str, values: npt.NDArray[Any], fine: int, coarse: int) -> Column | str:
     if values.dtype.kind not in "fiub":
         raise FeatureMismatch(f"The column {name!r} must hold numbers or text, but is of type {values.dtype}.")
     x = finite(values)
     known = np.sort(x[~np.isnan(x)])
     if not len(known) or (known[0] == known[-1] and len(known) == len(x)):
-        return None
+        return _ONE_VALUE
     return Column(name, (), edges(known, fine), edges(known, coarse))
 
 
-def _text(name: str, values: npt.NDArray[Any]) -> Column | None:
+def _text(name: str, values: npt.NDArray[Any]) -> Column | str:
     known = [value for value in values.tolist() if value is not None and value == value]  # noqa: PLR0124
     if not all(isinstance(value, str) for value in known):
         raise FeatureMismatch(f"The column {name!r} mixes text with other values.")
     texts, counts = np.unique(np.array(known, dtype=str), return_counts=True)
     kept = texts[counts >= min(LEAST_ROWS, len(values) / 10)]
-    if not len(kept) or (len(texts) == 1 and len(known) == len(values)):
-        return None
+    if not len(texts) or (len(texts) == 1 and len(known) == len(values)):
+        return _ONE_VALUE
+    if not len(kept):
+        return f"none of its {len(texts):,} texts is in {LEAST_ROWS} rows"
     return Column(name, tuple(kept.tolist()), (), (), pooled=len(kept) < len(texts))
 
 

@@ -2,7 +2,7 @@
 
     linear    straight lines, penalised            for what is nearly linear, and for few rows
     boosted   explainable boosting with pairs      for steps and bends
-    trees     boosted trees of two or three        for what three features do together
+    trees     boosted trees of depth three         for what three features do together
 
 Every member is fitted on the same bags, each of which leaves a part of the groups out; there the members are stopped,
 judged, weighted and calibrated (`blend`). Nothing is set per table.
@@ -37,8 +37,7 @@ Progress = Callable[[str], None]
 MEMBERS: dict[str, Callable[[Material], Member]] = {
     "linear": Linear,
     "boosted": Boosted,
-    "pairs": lambda material: Trees(material, depth=2),
-    "triples": lambda material: Trees(material, depth=3),
+    "trees": Trees,
 }
 FINE, COARSE = 128, 32
 #: Fewer events (or non-events) than this leave bags that nothing can be learned from.
@@ -98,9 +97,9 @@ def fit(
     events = min(labels.sum(), (1 - labels).sum())
     if events < LEAST_EVENTS:
         raise EbbtideError(f"Boosting needs {LEAST_EVENTS} rows of either outcome; here the rarer has {events:.0f}.")
-    learned, constant = learn(columns, FINE, COARSE)
+    learned, left_out = learn(columns, FINE, COARSE)
     if not learned:
-        raise EbbtideError("Every column holds a single value, so there is nothing to learn from.")
+        raise EbbtideError("Every column holds a single value or rare texts only; there is nothing to learn from.")
     check(directions, learned, columns)
     bags = how_many_bags(len(labels))
     material = Material(columns, tuple(learned), labels, deal(labels, codes, bags, seed), bags, seed)
@@ -119,7 +118,7 @@ def fit(
         card = scorecard(target, bases, _told(parts, columns), learned)
     report = {
         "bags": bags,
-        "constant": constant,
+        "left_out": left_out,
         "directions": dict(directions),
         "members": {
             name: {"weight": weight, **member.about}

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from models.terms import GRID_FEATURES
 from training.additive.columns import Column, Columns, finite, places
 from training.additive.member import Material
 from training.additive.parts import Part
@@ -41,22 +42,29 @@ class Leaf(NamedTuple):
 class Trees:
     """One ensemble per bag; the prediction is their mean."""
 
-    def __init__(self, material: Material, depth: int = 3) -> None:
-        self.name = {2: "pairs of trees", 3: "triples of trees"}[depth]
-        self._all = material.learned
-        at = _places(self._all, material.columns)
-        self._used = _different(at)
-        self._learned = [self._all[i] for i in self._used]
-        at = at[:, self._used]
+    name = "trees"
+
+    def __init__(self, material: Material) -> None:
+        at = _places(material.learned, material.columns)
+        used = _different(at)
+        at, self._learned = at[:, used], [material.learned[i] for i in used]
         self._ranks = [_ranks(self._learned, at, material, bag) for bag in range(material.bags)]
-        crossed = _crossed(self._scout(at, material, depth), len(self._used), depth)
+        crossed = _crossed(self._scout(at, material), len(used))
         self.models = [
-            self._fit(at, material, bag, max_depth=depth, interaction_cst=[set(s) for s in crossed])
-            for bag in range(material.bags)
+            self._fit(at, material, bag, interaction_cst=[set(s) for s in crossed]) for bag in range(material.bags)
         ]
         self._stop()
+        tables = self._tables()
         self.bases = np.array([model._baseline_prediction.ravel()[0] for model in self.models])
-        self.parts = self._parts()
+        self.bases += tables.pop((), 0.0)  # trees that found nothing to split
+        self.parts = [
+            Part(
+                tuple(self._learned[i].name for i in features),
+                tuple(self._learned[i].knots(fine=False) for i in features),
+                table,
+            )
+            for features, table in tables.items()
+        ]
         self.held_out = np.empty(len(at))
         for bag, model in enumerate(self.models):
             out = material.left_out == bag
@@ -78,6 +86,7 @@ class Trees:
         model = HistGradientBoostingClassifier(
             **{
                 "learning_rate": 0.05,
+                "max_depth": max(GRID_FEATURES),
                 "max_iter": 1500,
                 "early_stopping": True,
                 "n_iter_no_change": _PATIENCE,
@@ -92,11 +101,11 @@ class Trees:
         x = self._encoded(at, bag)
         return model.fit(x[~out], material.y[~out], X_val=x[out], y_val=material.y[out])
 
-    def _scout(self, at: npt.NDArray[np.intp], material: Material, depth: int) -> dict[Features, float]:
+    def _scout(self, at: npt.NDArray[np.intp], material: Material) -> dict[Features, float]:
         """What splits gained, by the features on their path, in ensembles of two bags that may cross anything."""
         gains: dict[Features, float] = {}
         for bag in range(min(2, material.bags)):
-            model = self._fit(at, material, bag, max_depth=depth, learning_rate=0.1, max_iter=_SCOUT_ROUNDS)
+            model = self._fit(at, material, bag, learning_rate=0.1, max_iter=_SCOUT_ROUNDS)
             for (tree,) in model._predictors:
                 for features, gain in _splits(tree.nodes, 0, frozenset()):
                     gains[features] = gains.get(features, 0.0) + gain
@@ -111,26 +120,20 @@ class Trees:
         for model in self.models:
             model._predictors = model._predictors[:best]
 
-    def _parts(self) -> list[Part]:
+    def _tables(self) -> dict[tuple[int, ...], Floats]:
+        """Features -> (bags, *places) sums of the leaves that depend on just these."""
         shapes = [len(column.knots(fine=False)) + 2 for column in self._learned]
+        whole = {i: np.arange(size) for i, size in enumerate(shapes)}
         tables: dict[tuple[int, ...], Floats] = {}
         for bag, model in enumerate(self.models):
-            whole = {i: np.arange(shapes[i]) for i in range(len(shapes))}
             for (tree,) in model._predictors:
                 for leaf in _leaves(tree.nodes, 0, {}, whole, self._ranks[bag]):
                     features = tuple(sorted(leaf.inside))
                     size = (len(self.models), *(shapes[i] for i in features))
                     table = tables.setdefault(features, np.zeros(size))
-                    table[bag][np.ix_(*(leaf.inside[i] for i in features))] += leaf.value
-        return [
-            Part(
-                tuple(self._learned[i].name for i in features),
-                tuple(self._learned[i].knots(fine=False) for i in features),
-                table,
-            )
-            for features, table in tables.items()
-            if features
-        ]
+                    box: tuple[Any, ...] = np.ix_(*(leaf.inside[i] for i in features))
+                    table[(bag, *box)] += leaf.value
+        return tables
 
 
 def _places(learned: Sequence[Column], columns: Columns) -> npt.NDArray[np.intp]:
@@ -174,10 +177,10 @@ def _different(at: npt.NDArray[np.intp]) -> list[int]:
     return kept
 
 
-def _crossed(gains: Mapping[Features, float], count: int, depth: int) -> list[Features]:
+def _crossed(gains: Mapping[Features, float], count: int) -> list[Features]:
     """Which features the second ensemble may cross: the sets that gained most; every feature alone besides."""
     ranked = sorted(gains, key=lambda features: (-gains[features], sorted(features)))
-    triples = [features for features in ranked if len(features) == 3][: MAX_TRIPLES if depth > 2 else 0]
+    triples = [features for features in ranked if len(features) == 3][:MAX_TRIPLES]
     pairs = [features for features in ranked if len(features) == 2][:MAX_PAIRS]
     return [*triples, *pairs, *(frozenset({i}) for i in range(count))]
 
