@@ -234,13 +234,14 @@ class TestTheRefusal:
         with pytest.raises(LeakageError) as refused:
             self.check(past, honeypots, folds)
         lines = str(refused.value).splitlines()
-        assert lines[0] == "Training would have seen the future in 3 ways; nothing was fitted."
+        assert lines[0] == "Training would have seen the future in 5 ways; nothing was fitted."
         assert [line.strip()[:2] for line in lines[1:4]] == ["1.", "2.", "3."]
+        assert "'account_status' changes at 100% of exits" in lines[4]
         assert "'account_status' alone ranks those who left with an AUC of 1.000" in lines[1]
         assert "'contacts_x' alone" in lines[2]
         assert "'account_status' sounds as if" in lines[3]
         assert all("Leave it out" in line for line in lines[1:4])
-        assert lines[4].endswith("--allow-leak account_status --allow-leak contacts_x")
+        assert lines[6].endswith("--allow-leak account_status --allow-leak contacts_x")
 
     def test_what_the_suspects_are_worth_is_said(self, past, honeypots, folds):
         with pytest.raises(LeakageError) as refused:
@@ -255,7 +256,8 @@ class TestTheRefusal:
         assert checked["allowed"] == ["account_status", "contacts_x"]
         assert {(o["who"], o["when"], o["finding"]["kind"], o["finding"]["column"]) for o in checked["overrides"]} == {
             ("mia", isoformat(CUTOFF), kind, name)
-            for kind, name in (("auc", "account_status"), ("name", "account_status"), ("auc", "contacts_x"))
+            for name, kinds in (("account_status", ("auc", "name", "moves")), ("contacts_x", ("auc", "moves")))
+            for kind in kinds
         }
         assert checked["twice"]["with"] == 1.0
         assert checked["twice"]["without"] < 0.9
@@ -271,7 +273,7 @@ class TestTheRefusal:
                 folds,
                 features=["contacts_ever"],
                 recompute=with_future,
-                allowed=["contacts_ever", "recomputed"],
+                allowed=["contacts_ever"],
                 who="mia",
                 when=CUTOFF,
             )

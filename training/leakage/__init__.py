@@ -1,7 +1,8 @@
 """The leakage guard: before anything is fitted, did any row know its future?
 
     folds, recompute        the arithmetic of a history: derived again, bit for bit, nobody can vouch against it
-    alone, names, ...       one module per doubt about a column; the same for histories and wide tables
+    alone, names, values, encoded, times, panel, accounts, rows
+                            one module per doubt; the same for histories and wide tables
     quick                   what the suspects are worth: a quick model with and without them
     findings                what was found, what stops, who overruled it
 
@@ -10,6 +11,7 @@
 
 from training.leakage.findings import Finding, Findings, Severity, require
 from training.leakage.histories import check
-from training.leakage.tables import examine
+from training.leakage.roles import Roles
+from training.leakage.tables import doubts, examine
 
-__all__ = ["Finding", "Findings", "Severity", "check", "examine", "require"]
+__all__ = ["Finding", "Findings", "Roles", "Severity", "check", "doubts", "examine", "require"]

@@ -70,6 +70,8 @@ def unmeasured(table: Table, label: str) -> dict[str, str]:
 
 def _alone(column: Column, table: Table, fold: Codes) -> Alone:
     auc = cross_validated(column.codes, column.size, table.y, fold)
+    if column.exact is not None:
+        auc = max(auc, cross_validated(column.exact, int(column.exact.max()) + 1, table.y, fold))
     low, _ = hanley_mcneil(max(auc, 0.5), table.events, table.others)
     return Alone(auc, max(0.0, low) if np.isfinite(low) else 0.0)
 
@@ -97,7 +99,7 @@ def _won(rate: Vector, left: Vector, stayed: Vector) -> tuple[float, float]:
     return float(gone @ (below + here / 2)), float(gone.sum() * here.sum())
 
 
-def findings(alone: dict[str, Alone]) -> Iterator[Finding]:
+def findings(alone: dict[str, Alone], who: str = "those who left") -> Iterator[Finding]:
     """Columns that know the answer."""
     for name, found in alone.items():
         if found.auc <= SUSPICIOUS:
@@ -107,7 +109,7 @@ def findings(alone: dict[str, Alone]) -> Iterator[Finding]:
             "auc",
             "error" if sure else "warning",
             name,
-            f"The column {name!r} alone ranks those who left with an AUC of {found.auc:.3f} (at least "
+            f"The column {name!r} alone ranks {who} with an AUC of {found.auc:.3f} (at least "
             f"{found.low:.3f}); above {SUSPICIOUS} it {'knows' if sure else 'may know'} the answer.",
             "Leave it out, or allow it by name if it is known before the snapshot.",
             {"auc": found.auc, "low": found.low},

@@ -23,6 +23,8 @@ Vector = npt.NDArray[np.float64]
 DISTINCT = 64
 #: Bins of equal mass for the others.
 BINS = 32
+#: Distinct numbers are looked at one by one where each comes back so often on average.
+REPEATED = 3
 #: Values the bins' edges are measured on.
 MEASURED = 20_000
 
@@ -35,6 +37,9 @@ class Column:
     size    number of codes, 0 included
     zero    the code of the number 0 where it is a value of its own, else None
     texts   the text of each code (index 0: unused); empty for numbers and times
+    exact   codes of the distinct numbers themselves where `codes` are bins of repeated ones: an id, or the
+            mean of one, is a number whose every value stands for something
+    x       the numbers, NaN where unknown; None for texts
     """
 
     name: str
@@ -43,6 +48,8 @@ class Column:
     numeric: bool
     zero: int | None = None
     texts: tuple[str, ...] = ()
+    exact: Codes | None = None
+    x: Vector | None = None
 
 
 @dataclass(frozen=True)
@@ -51,11 +58,13 @@ class Table:
 
     y       0 or 1, one per row
     groups  codes of the groups, dense from 0
+    unit    what a row is, for sentences
     """
 
     columns: tuple[Column, ...]
     y: Vector
     groups: Codes
+    unit: str = "rows"
 
     @cached_property
     def events(self) -> int:
@@ -109,7 +118,18 @@ def _number(column: pl.Series) -> Column:
     codes[known] = np.searchsorted(edges, x[known]) + 1
     at = int(np.searchsorted(edges, 0.0))
     alone = at < len(edges) and edges[at] == 0.0 and bool(((codes == at + 1) <= (x == 0.0)).all())
-    return Column(column.name, codes, len(edges) + 2, numeric=True, zero=at + 1 if alone else None)
+    exact = _exact(x, known) if len(edges) + 2 > BINS else None
+    return Column(column.name, codes, len(edges) + 2, True, at + 1 if alone else None, exact=exact, x=x)
+
+
+def _exact(x: Vector, known: npt.NDArray[np.bool_]) -> Codes | None:
+    """The distinct values in codes, where they come back often enough to say anything."""
+    distinct, inverse = np.unique(x[known], return_inverse=True)
+    if not DISTINCT < len(distinct) <= known.sum() / REPEATED:
+        return None
+    codes = np.zeros(len(x), dtype=np.intp)
+    codes[known] = inverse + 1
+    return codes
 
 
 def _edges(known: Vector) -> Vector:
@@ -133,4 +153,4 @@ def _text(column: pl.Series) -> Column:
         {"text": levels, "code": np.arange(1, len(levels) + 1)}, schema={"text": pl.String, "code": pl.Int64}
     )
     codes = texts.to_frame().join(code, on="text", how="left", maintain_order="left")["code"].fill_null(0)
-    return Column(column.name, codes.to_numpy().astype(np.intp), len(levels) + 1, numeric=False, texts=("", *levels))
+    return Column(column.name, codes.to_numpy().astype(np.intp), len(levels) + 1, False, texts=("", *levels))

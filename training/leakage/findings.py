@@ -91,7 +91,8 @@ def require(
     Returns {findings, overrides, highest_single_auc, twice, not_checked, sentences}: plain values; `sentences` say
     the warnings, the overrides and what the suspects are worth.
     """
-    strange = sorted(set(allowed) - set(findings.columns) - {found.kind for found in findings.found})
+    names = {*findings.columns, *(_name(found) for found in findings.found)}
+    strange = sorted(set(allowed) - names)
     if strange:
         raise SettingsError(f"{strange[0]!r} is allowed to leak, but the table has no such column.")
     overruled = [found for found in findings.errors if _allowed(found, allowed)]
@@ -121,7 +122,12 @@ def _sentences(findings: Findings, overruled: Collection[Finding], who: str) -> 
 
 
 def _allowed(found: Finding, allowed: Collection[str]) -> bool:
-    return found.kind not in ABSOLUTE and (found.kind if found.column is None else found.column) in allowed
+    return found.kind not in ABSOLUTE and _name(found) in allowed
+
+
+def _name(found: Finding) -> str:
+    """What a finding is allowed by: its column, or its kind where it has none."""
+    return found.kind if found.column is None else found.column
 
 
 def told(found: Collection[Finding], twice: Mapping[str, Any]) -> str:
@@ -129,7 +135,7 @@ def told(found: Collection[Finding], twice: Mapping[str, Any]) -> str:
     count = "one way" if len(found) == 1 else f"{len(found)} ways"
     lines = [f"Training would have seen the future in {count}; nothing was fitted."]
     lines += [f"  {k}. {one.what} {one.way_out}" for k, one in enumerate(found, 1)]
-    names = dict.fromkeys(one.column or one.kind for one in found if one.kind not in ABSOLUTE)
+    names = dict.fromkeys(_name(one) for one in found if one.kind not in ABSOLUTE)
     if names:
         options = " ".join(f"--allow-leak {_quoted(name)}" for name in names)
         lines.append(f"To train with them all the same, and have that recorded: {options}")

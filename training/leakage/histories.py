@@ -59,7 +59,10 @@ def check(
 
 def columns(matrix: pl.DataFrame, watched: Sequence[str], seed: int = 0) -> Findings:
     """Doubts about the columns for any exit; and those that alone rank silent exits too well."""
-    churn = examine(matrix, watched, "y_churn", "account_id", as_of="as_of", seed=seed, read=FEATURES.names)
+    decided = "decided_at" if "decided_at" in matrix.columns else None
+    churn = examine(
+        matrix, watched, "y_churn", "account_id", as_of="as_of", decided_at=decided, seed=seed, read=FEATURES.names
+    )
     rows = matrix.filter(pl.col("y_silent").is_not_null())
     silent = codes.of(rows, watched, "y_silent", "account_id")
     single = alone.measured(silent, seed)

@@ -5,7 +5,8 @@ Read as words, so that `extended`, `friend_list`, `weekend_calls` and `trend` ar
     CustomerStatus  -> customer status       certain: the status of an account is overwritten when it leaves
     marital_status  -> marital status        nothing
     csm_notes       -> csm notes             certain
-    csat_score      -> csat score            only if it also ranks suspiciously well (`score` is too ordinary a word)
+    model_score     -> model score           only if it also ranks suspiciously well (`score` is too ordinary a word)
+    csat_score      -> csat score            nothing: what a customer answered
     churned_2026    -> ... churned           certain, and every word of the label's own name with it
 
 A name alone is a warning. With an AUC that is certainly above .8, what all columns reach together, it is an error.
@@ -63,6 +64,7 @@ INNOCENT = (
     ("reason", ("contact", "call", "ticket", "visit", "signup", "purchase", "for")),
     ("exit", ("interstate", "highway", "motorway")),
     ("left", ("days", "months", "credits", "seats")),
+    ("score", ("credit", "csat", "nps", "ces", "lead", "quality")),
     ("forecast", ("weather", "revenue", "budget")),
 )
 #: Words of a label's name that say nothing about what it means.

@@ -85,6 +85,15 @@ def twice(table: Table, suspects: Collection[str], seed: int) -> dict[str, Any]:
     return measured
 
 
+def innocent(table: Table, twice: dict[str, Any], stopped: Collection[str], seed: int) -> float | None:
+    """The AUC with the columns that would not be stopped, from what was measured already where that says it."""
+    if not stopped:
+        return twice.get("with")
+    if set(stopped) == set(twice.get("suspects", ())):
+        return float(twice["without"])
+    return auc(table, [column.name for column in table.columns if column.name not in stopped], seed)
+
+
 def findings(table: Table, value: float | None) -> Iterator[Finding]:
     """Whether the columns nobody holds anything against are together too good to be true."""
     if value is None or value <= TOO_GOOD:

@@ -7,15 +7,16 @@ The same checks run over the training matrix of a history and over a wide table;
 number, the reason for the number and what it cannot see.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 import polars as pl
 
-from training.leakage import alone, codes, names, quick
+from training.leakage import accounts, alone, codes, encoded, names, panel, quick, times, values
+from training.leakage import rows as twins
 from training.leakage.codes import Table
 from training.leakage.findings import Finding, Findings, ordered
-
-Progress = Callable[[str], None]
+from training.leakage.roles import Roles
 
 
 def examine(
@@ -43,25 +44,51 @@ def examine(
     read        columns whose names somebody has read: the product's own features
     Raises `ContractError` for a label that is not 0, 1 or null.
     """
-    del as_of, known_at, decided_at
-    rows = frame.filter(pl.col(label).is_not_null())
-    table = codes.of(rows, columns, label, group)
+    roles = Roles(label, group, as_of, known_at, decided_at)
+    table, findings = _looked(frame, columns, roles, seed, read)
+    stopped = {one.column for one in findings.errors if one.column is not None}
+    twice = quick.twice(table, findings.suspects, seed)
+    overall = quick.findings(table, quick.innocent(table, twice, stopped, seed))
+    return replace(findings, found=ordered((*findings.found, *overall)), twice=twice)
+
+
+def doubts(
+    frame: pl.DataFrame, columns: Sequence[str], roles: Roles, seed: int = 0, read: Collection[str] = ()
+) -> Findings:
+    """What `examine` finds without fitting anything: no `overall`, no `twice`."""
+    return _looked(frame, columns, roles, seed, read)[1]
+
+
+def _looked(
+    frame: pl.DataFrame, columns: Sequence[str], roles: Roles, seed: int, read: Collection[str]
+) -> tuple[Table, Findings]:
+    rows = frame.filter(pl.col(roles.label).is_not_null())
+    table = codes.of(rows, columns, roles.label, roles.group)
     single = alone.measured(table, seed)
-    found = list(_columns(table, single, label, read))
-    stopped = {one.column for one in found if one.severity == "error"}
-    suspects = tuple(dict.fromkeys(one.column for one in found if one.column is not None))
-    twice = quick.twice(table, suspects, seed)
-    rest = quick.auc(table, [name for name in columns if name not in stopped], seed) if stopped else twice.get("with")
-    found += quick.findings(table, rest)
-    return Findings(
-        ordered(found),
-        tuple(columns),
-        {name: value.auc for name, value in single.items()},
-        twice,
-        alone.unmeasured(table, label),
-    )
+    found = [
+        *_columns(table, single, roles.label, read),
+        *_times(rows, [name for name in columns if name not in read], single, roles),
+        *twins.findings(rows, columns, table),
+    ]
+    known = {(one.column, one.kind) for one in found}
+    found += [one for one in accounts.findings(rows, columns, roles, seed) if (one.column, one.kind) not in known]
+    aucs = {name: value.auc for name, value in single.items()}
+    return table, Findings(ordered(found), tuple(columns), aucs, not_checked=alone.unmeasured(table, roles.label))
 
 
 def _columns(table: Table, single: dict[str, alone.Alone], label: str, read: Collection[str]) -> Iterator[Finding]:
     yield from alone.findings(single)
     yield from names.findings([column.name for column in table.columns], label, single, read)
+    yield from values.findings(table)
+    yield from encoded.findings(table)
+
+
+def _times(
+    rows: pl.DataFrame, columns: Sequence[str], single: dict[str, alone.Alone], roles: Roles
+) -> Iterator[Finding]:
+    """What can be said of times, as far as the table has them. The product's own features are recomputed instead."""
+    yield from times.known_findings(rows, roles)
+    yield from times.later_findings(rows, columns, roles)
+    yield from panel.findings(rows, columns, roles)
+    yield from times.label_time_findings(rows, columns, roles)
+    yield from times.duration_findings(columns, single, roles)
