@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "simulate": ("training.commands", "simulate", "Write a simulated customer base in the contract's format."),
     "import": ("api.commands", "import_", "Read service history into the store, row by row checked."),
     "train": ("training.commands", "train", "From history to an artefact."),
+    "backtest": ("training.backtest_commands", "backtest", "Past months again: what the lists would have been worth."),
     "predict": ("training.commands", "predict", "Score a folder of history offline, without a store."),
     "score": ("api.commands", "score", "Score every account in the store and publish a new silent-churn list."),
     "risk-list": ("api.commands", "risk_list", "Show the silent-churn list."),

@@ -95,8 +95,8 @@ def train(
     signer = registry.SigningKey.read(settings.signing_key) if settings.signing_key else None
     with telling(quiet=as_json) as tell:
         tell("reading the history")
-        history = _history(data, source, settings)
-        cutoff = as_of or _end(history)
+        history = read_history(data, source, settings)
+        cutoff = as_of or end_of(history)
         announce = (lambda _: None) if as_json else _say
         served = previous.in_service(settings.artifacts, settings.trust)
         trained = training.train(history, cutoff, chosen, tell, announce, this_user(), now(), served)
@@ -140,34 +140,35 @@ def predict(data: Path, source: str, as_of: datetime | None, model_id: str | Non
     model, _ = load_model(settings.artifacts, model_id or current_model_id(settings.artifacts), settings.trust)
     with telling() as tell:
         tell("reading the history")
-        history = _history(data, source, settings)
+        history = read_history(data, source, settings)
         tell("scoring")
-        rows = run(model, history, as_of or _end(history), settings.margin, settings.currency, top)
+        rows = run(model, history, as_of or end_of(history), settings.margin, settings.currency, top)
         write(rows, out)
     click.echo(f"{out}: {rows.height:,} accounts scored by {model.model_id} ({model.status})")
 
 
-def _history(data: Path | None, source: str, settings: Settings) -> "History":
+def read_history(data: Path | None, source: str, settings: Settings, delay: timedelta | None = None) -> "History":
+    """The history of a folder, or of the store where none is given. `delay`: how much later the source told things."""
     from models.history import History
 
     if data is None:
         from models.store.engine import connect, reading
-        from models.store.history import read_history
+        from models.store.history import read_history as read_store
         from models.store.migrate import check_schema
 
         engine = connect(settings.database_url)
         check_schema(engine)
         with reading(engine) as conn:
-            return read_history(conn)
+            return read_store(conn, delay=delay or timedelta(0))
     from models.imports.run import read_folder
 
-    frames, summary = read_folder(data, source)
+    frames, summary = read_folder(data, source, delay=delay)
     for line in summary.lines():
         click.echo(line, err=True)
-    return History.from_frames(frames)
+    return History.from_frames(frames, delay or timedelta(0))
 
 
-def _end(history: "History") -> datetime:
+def end_of(history: "History") -> datetime:
     """Just after the last contact, survey or change of terms; dates of accounts may be plans."""
     last = history.last_event(planned=False) or history.last_event()
     if last is None:

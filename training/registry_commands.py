@@ -87,7 +87,7 @@ def sign(model_id: str) -> None:
 @click.option("--source", default="contract", show_default=True, help="Mapping for --data: a name or a .toml file.")
 def reproduce(model_id: str, data: Path | None, db: bool, source: str) -> None:
     """Train an artefact again and compare every file and number with the stored one."""
-    from training.commands import _history
+    from training.commands import read_history
     from training.reproduce import reproduce as run
 
     if (data is None) == (not db):
@@ -95,7 +95,7 @@ def reproduce(model_id: str, data: Path | None, db: bool, source: str) -> None:
     settings = Settings.from_environment(os.environ)
     with telling() as tell:
         tell("reading the history")
-        found = run(settings.artifacts, model_id, _history(data, source, settings), settings.trust, tell)
+        found = run(settings.artifacts, model_id, read_history(data, source, settings), settings.trust, tell)
     if found:
         raise ArtefactError(f"{model_id} was not reproduced: {' '.join(found)}")
     click.echo(f"{model_id}: reproduced, all files and numbers are identical")

@@ -101,17 +101,22 @@ def train(
     who: str = "",
     when: datetime | None = None,
     previous: Previous = Previous(),  # noqa: B008
+    *,
+    thorough: bool = True,
 ) -> Trained:
     """Train on what was known at `cutoff`. `announce` is told what the data allow (`training.gates`) before any fit,
     and what the leakage guard doubts. `who` overrules it, `when`, for the columns of `config.allow_leak`.
-    `previous` is the model in service, to be compared with.
+    `previous` is the model in service, to be compared with. Not `thorough` is the same model without the guard, the
+    measuring and the reference for monitoring: for a back-test, which fits many and grades them itself.
 
     Raises `LeakageError` before any fit if a row may know its future, and `ContractError` for a history
     nothing can be learnt from.
     """
     # The fits run side by side; threads inside each would only wait for one another.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _train(history.known_at(cutoff), cutoff, config, progress, announce, who, when, previous)
+        return _train(
+            history.known_at(cutoff), cutoff, config, progress, announce, who, when, previous, thorough=thorough
+        )
 
 
 def _train(
@@ -123,6 +128,8 @@ def _train(
     who: str,
     when: datetime | None,
     previous: Previous,
+    *,
+    thorough: bool,
 ) -> Trained:
     expert = experts.load(config.expert)
     declared = own.of_history(known, config.measures)
@@ -140,42 +147,47 @@ def _train(
     fold_matrix = _matrix(known, rows, usual, asked)
     measures = own.shaped(fold_matrix, declared)
     features = FeatureSet([*FEATURES, *measures])
-    progress("checking that no row knows its future")
-    checked = leakage.check(
-        known,
-        fold_matrix,
-        rows.folds,
-        config.label,
-        recompute=lambda h, p: compute(h, p, usual, asked),
-        features=asked.names,
-        allowed=config.allow_leak,
-        who=who,
-        when=when,
-        seed=config.seed,
-    )
-    announce(checked["sentences"])
+    checked: dict[str, Any] = {}
+    if thorough:
+        progress("checking that no row knows its future")
+        checked = leakage.check(
+            known,
+            fold_matrix,
+            rows.folds,
+            config.label,
+            recompute=lambda h, p: compute(h, p, usual, asked),
+            features=asked.names,
+            allowed=config.allow_leak,
+            who=who,
+            when=when,
+            seed=config.seed,
+        )
+        announce(checked["sentences"])
     taus: tuple[float | None, ...] = fitting.TAUS if phase == "P2" else (fitting.RECALIBRATED,)
     predictions: list[OutOfFold] = []
     for target in TARGETS:
         progress(f"forward folds: who leaves{' silently' if target == 'silent' else ''}")
         predictions.append(out_of_fold(fold_matrix, rows.folds, target, expert, taus, features))
-    progress("measuring, with intervals by account")
-    tested = {made.target: tested_rows(fold_matrix, made, config.label.look_back_days) for made in predictions}
-    evaluated, against_previous = measured(
-        known, cutoff, tested, config.label, previous, capacity=config.capacity, profit=config.profit, seed=config.seed
-    )
     progress("fitting on everything")
     baselines = measure(known, cutoff)
     matrix = _matrix(known, rows, baselines, features)
     fits = [_final(matrix, o.target, expert, o.chosen.final, config.seed, features) for o in predictions]
     model = _model(fits, matrix, baselines, config, phase, _status(phase), measures)
+    estimator = {"fits": fits, "features": list(features.names)}
+    if not thorough:
+        return Trained(model, {"phase": phase, "gates": allowed}, estimator)
+    progress("measuring, with intervals by account")
+    tested = {made.target: tested_rows(fold_matrix, made, config.label.look_back_days) for made in predictions}
+    evaluated, against_previous = measured(
+        known, cutoff, tested, config.label, previous, capacity=config.capacity, profit=config.profit, seed=config.seed
+    )
     look_back = config.label.look_back_days
     report = _report(known, cutoff, rows, phase, evaluated, predictions, look_back)
     report |= {"leakage": checked, "gates": allowed, "previous": against_previous} | _drawn(model, matrix, rows)
     report["measures"] = {"used": [feature.name for feature in measures], "left_out": own.left_out(declared, measures)}
     progress("measuring what is normal, to tell later what is not")
     model = replace(model, reference=_reference(model, known, cutoff, rows.labels))
-    return Trained(model, report, {"fits": fits, "features": list(features.names)}, tested)
+    return Trained(model, report, estimator, tested)
 
 
 def _rows(known: History, cutoff: datetime, config: Config) -> Rows:

@@ -65,6 +65,8 @@ def test_every_command_has_help(name: str) -> None:
         (("nonsense",), 2, "No such command"),
         (("train",), 2, "--data FOLDER or --db"),
         (("train", "--data", "nowhere"), 2, "does not exist"),
+        (("backtest",), 2, "--data FOLDER or --db"),
+        (("backtest", "--data", "history", "--as-of", "2020-01-01"), 1, "interactions"),
         (("predict", "--data", "history", "--as-of", "yesterday", "--out", "x.csv"), 2, "2026-03-02"),
         (("predict", "--data", "history", "--as-of", "2025-01-01T08:00:00", "--out", "x.csv"), 2, "no offset"),
         (("predict", "--data", "history", "--out", "x.xlsx"), 1, "name it .csv or .parquet"),
@@ -97,6 +99,23 @@ def test_train_prints_the_model_id_alone_on_standard_output(place: Path) -> None
     assert manifest["model_id"] in run(place, "models", "list")[1]
     assert manifest["model_id"] in run(place, "models", "history")[1]
     assert run(place, "models", "verify", manifest["model_id"])[0] == 0
+
+
+def test_an_edited_expert_file_is_back_tested_without_a_fit(place: Path) -> None:
+    (place / "ours.toml").write_text((ROOT / "training" / "expert.toml").read_text("utf-8"))
+    args = ("backtest", "--data", "history", "--expert", "ours.toml", "--months", "2")
+    code, out, err = run(place, *args, "--out", "lists.csv")
+    assert code == 0, err
+    assert "In 2 months the lists had 40 places" in out
+    assert "Not graded yet: " in out
+    lines = list(csv.DictReader((place / "lists.csv").read_text("utf-8").splitlines()))
+    assert {line["as_of"] for line in lines if line["rank_by_probability"] == "1"} == {line["as_of"] for line in lines}
+    code, out, err = run(place, *args, "--json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert [month["phase"] for month in report["months"]] == ["P0", "P0"]
+    # An unchanged copy is no better and no worse than the file it was copied from.
+    assert report["summary"]["expert"]["left"] == report["summary"]["left"]
 
 
 def test_promote_and_roll_back(place: Path) -> None:
