@@ -20,6 +20,7 @@ from api import (
     schemas,
     scores,
     surveys,
+    transport,
 )
 from api.auth import Keys
 from api.freshness import Reach
@@ -47,6 +48,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = now) -> Flask
     app.extensions["ebbtide"] = _service(settings, clock, metrics)
     errors.install(app)
     logs.install(app, metrics)
+    transport.install(app)
     api = contract.install(app)
     api.spec.components.schema("Problem", schema=schemas.Problem)
     for module in RESOURCES:

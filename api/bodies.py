@@ -4,8 +4,9 @@ import json
 from datetime import datetime
 from typing import Any, NoReturn
 
-from flask import Response, request
+from flask import Response, current_app, request
 
+from api import transport
 from api.errors import FieldError, Problem
 from models.clock import parse_instant
 from models.errors import NaiveTime
@@ -22,7 +23,7 @@ def json_body() -> dict[str, Any]:
     mimetype = request.mimetype
     if mimetype != JSON:
         raise Problem(415, "unsupported_media_type", f"Send the body as {JSON}, not {mimetype or 'without a type'}.")
-    raw = request.get_data(cache=False)
+    raw = transport.body(current_app.config["MAX_CONTENT_LENGTH"])
     body = _parse(raw)
     if not isinstance(body, dict):
         raise invalid("The body must be a JSON object.", FieldError("", "invalid", "must be an object"))
@@ -89,6 +90,25 @@ def answer(body: Any, status: int = 200) -> Response:
 def answer_text(text: str, status: int = 200) -> Response:
     """A JSON answer that is written already."""
     return Response(text, status=status, content_type=JSON)
+
+
+def linked(response: Response, following: str | None) -> Response:
+    """The answer with the address of the following page in a header, too."""
+    if following is not None:
+        response.headers["Link"] = f'<{following}>; rel="next"'
+    return response
+
+
+def chosen_fields(text: str | None, known: tuple[str, ...]) -> frozenset[str] | None:
+    """The members asked for by `fields=a,b`; None: all. Raises `Problem` 422 for one that is not known."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        error = FieldError("fields", "invalid", f"has {unknown[0][:80]!r}; known are {', '.join(known)}")
+        raise Problem(422, "invalid_query", "The query does not fit; see errors.", [error])
+    return frozenset(names)
 
 
 def with_member(text: str, name: str, value: str) -> str:

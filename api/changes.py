@@ -10,7 +10,7 @@ from flask import Response
 from api import change_schemas as schemas
 from api import cursors, payloads
 from api.auth import needs
-from api.bodies import answer, instant, query
+from api.bodies import answer, instant, linked, query
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.health import target_in
@@ -70,7 +70,8 @@ def get_scores(account_id: str) -> Response:
     address = f"/v1/accounts/{quote(account_id, safe='')}/scores"
     following = None if cursor is None else f"{address}?{urlencode({'limit': limit, 'cursor': cursor})}"
     lines = [_score(score.values) for score in found]
-    return answer({"account_id": account_id, "scores": lines, "next_cursor": cursor, "next": following})
+    body = {"account_id": account_id, "scores": lines, "next_cursor": cursor, "next": following}
+    return linked(answer(body), following)
 
 
 def _limit(asked: Mapping[str, str]) -> int:

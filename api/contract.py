@@ -24,7 +24,7 @@ _WHY = {
     409: "The request does not fit the present state; see `code`",
     410: "What the cursor points into is no longer kept",
     413: "The body or the list of items is too large",
-    415: "The body is not application/json",
+    415: "The body is neither application/json nor that as gzip",
     422: "The request was understood and does not fit; see `errors`",
     500: "A bug on our side, logged under the request id",
     503: "The store cannot be used or no model is in service",
@@ -52,6 +52,8 @@ def operation(
     }
     for content_type, schema in (also or {}).items():
         responses[200]["content"][content_type] = {"schema": schema}
+    if scope and takes is None:
+        responses[304] = {"description": "Nothing has changed since the answer that If-None-Match names"}
     responses |= {status: _problem(status) for status in sorted(statuses)}
     doc: dict[str, Any] = {"responses": responses}
     if takes is not None:

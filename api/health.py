@@ -1,11 +1,13 @@
 """An account's health: what a CRM shows beside its name."""
 
+from typing import Any
+
 from flask import Response
 
 from api import payloads
 from api import score_schemas as schemas
 from api.auth import needs
-from api.bodies import answer_text, encode, query, with_member
+from api.bodies import answer_text, chosen_fields, encode, query, with_member
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.service import Service, the_service
@@ -19,6 +21,7 @@ from models.store.scores import StoredScore
 resource = Resource("health", "Health of one account")
 
 TARGETS: tuple[Target, ...] = ("churn", "silent")
+MEMBERS = tuple(schemas.Health().fields)
 
 
 @resource.route("/v1/accounts/<ident:account_id>/health")
@@ -26,7 +29,7 @@ TARGETS: tuple[Target, ...] = ("churn", "silent")
 @operation(
     gives={200: (schemas.Health, "The account's latest score with all its reasons")},
     refuses=(404, 409, 422),
-    query=schemas.HealthQuery,
+    query=schemas.HealthFieldsQuery,
     scope="read",
 )
 def get_health(account_id: str) -> Response:
@@ -36,8 +39,10 @@ def get_health(account_id: str) -> Response:
     `account_unpaid` or `not_scored_yet`.
     """
     service = the_service()
-    target = target_in(query("target").get("target", "churn"), "target")
-    return answer_text(health_text(service, latest(service, account_id), target))
+    asked = query("target", "fields")
+    target = target_in(asked.get("target", "churn"), "target")
+    fields = chosen_fields(asked.get("fields"), MEMBERS)
+    return answer_text(health_text(service, latest(service, account_id), target, fields))
 
 
 def latest(service: Service, account_id: str) -> StoredScore:
@@ -74,8 +79,8 @@ def target_in(text: object, pointer: str) -> Target:
     )
 
 
-def health_text(service: Service, score: StoredScore, target: Target) -> str:
-    """The whole answer for one stored score, as JSON."""
+def health_text(service: Service, score: StoredScore, target: Target, fields: frozenset[str] | None = None) -> str:
+    """The answer for one stored score, as JSON: all of it, or the members asked for."""
     values = score.values
     served = service.serving.by_id(values["model_id"])
     line = payloads.score_line(values)
@@ -84,8 +89,15 @@ def health_text(service: Service, score: StoredScore, target: Target) -> str:
     line["data"] = payloads.freshness(service.freshness.now(), service.clock(), FRESH_DAYS)
     if served is None:
         missing = f"The artefact {values['model_id']} that made this score is not stored any more."
-        return encode(line | {"horizon": None, "explanation": None, "explanation_missing": missing})
+        return encode(_only(line | {"horizon": None, "explanation": None, "explanation_missing": missing}, fields))
     line |= payloads.horizon(served.model)
+    if fields is not None and "explanation" not in fields:
+        return encode(_only(line, fields))
     contributions = served.rows.contributions(target, score.features)
     explanation = payloads.explanation(served, target, contributions, values[f"log_odds_{target}"], score.features)
-    return with_member(encode(line), "explanation", explanation)
+    line = _only(line, fields)
+    return with_member(encode(line), "explanation", explanation) if line else f'{{"explanation":{explanation}}}'
+
+
+def _only(line: dict[str, Any], fields: frozenset[str] | None) -> dict[str, Any]:
+    return line if fields is None else {name: value for name, value in line.items() if name in fields}

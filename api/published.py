@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from typing import NamedTuple
 
 from models.store.access import Store
 from models.store.lists import RiskList
@@ -21,16 +22,23 @@ PAGE_BYTES = 16 * 1024**2
 _MOST = 64
 
 
+class Page(NamedTuple):
+    """A page as it was written, and the address of the following one."""
+
+    content: bytes
+    following: str | None
+
+
 class Pages:
     """Written pages, the latest used kept."""
 
     def __init__(self, most_bytes: int = PAGE_BYTES) -> None:
         self._most = most_bytes
         self._bytes = 0
-        self._pages: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._pages: OrderedDict[Hashable, Page] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, asked: Hashable) -> bytes | None:
+    def get(self, asked: Hashable) -> Page | None:
         """The page, if it was written before."""
         with self._lock:
             page = self._pages.get(asked)
@@ -38,13 +46,14 @@ class Pages:
                 self._pages.move_to_end(asked)
             return page
 
-    def put(self, asked: Hashable, page: bytes) -> None:
+    def put(self, asked: Hashable, page: Page) -> None:
         """Keep a page, and let go of those not asked for in longest."""
         with self._lock:
-            self._bytes += len(page) - len(self._pages.get(asked, b""))
+            before = self._pages.get(asked)
+            self._bytes += len(page.content) - (len(before.content) if before else 0)
             self._pages[asked] = page
             while self._bytes > self._most:
-                self._bytes -= len(self._pages.popitem(last=False)[1])
+                self._bytes -= len(self._pages.popitem(last=False)[1].content)
 
 
 class Lists:

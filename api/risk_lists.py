@@ -17,12 +17,12 @@ from flask import Response, request
 from api import cursors
 from api import score_schemas as schemas
 from api.auth import needs
-from api.bodies import JSON, encode, query, with_member
+from api.bodies import JSON, chosen_fields, encode, linked, query, with_member
 from api.contract import Resource, operation
 from api.csv_lines import CSV, HEADER, csv_line
 from api.errors import FieldError, Problem
 from api.payloads import loss, trend
-from api.published import Lists
+from api.published import Lists, Page
 from api.service import Service, the_service
 from models.clock import isoformat
 from models.errors import UnknownList
@@ -39,7 +39,8 @@ _CSV_PAGE = 2_000
 #: What a caller ranks by -> the store's column.
 RANKS = {"expected_loss": "rank_by_loss", "probability": "rank_by_probability"}
 TEXTS = ("owner", "segment", "region", "band")
-KNOWN = (*TEXTS, "min_mrr", "rank_by", "limit", "cursor")
+KNOWN = (*TEXTS, "min_mrr", "rank_by", "limit", "cursor", "fields")
+MEMBERS = tuple(schemas.Entry().fields)
 _LONGEST = 512
 _LARGEST_RANK = 2**62
 
@@ -52,6 +53,7 @@ class Question:
     rank_by: str
     limit: int | None
     cursor: str | None
+    fields: frozenset[str] | None = None
 
     @property
     def digest(self) -> str:
@@ -120,9 +122,12 @@ def read_question(args: Mapping[str, str], *, whole: bool = False) -> Question:
     if rank_by not in RANKS:
         refuse("rank_by", f"is one of {', '.join(RANKS)}")
     limit = _limit(args, refuse, whole=whole)
+    if whole and "fields" in args:
+        refuse("fields", "is for JSON; a CSV file has all columns")
     if errors:
         raise Problem(422, "invalid_query", "The query does not fit; see errors.", errors)
-    return Question(Filters(**texts, min_mrr=least), rank_by, limit, args.get("cursor"))
+    fields = chosen_fields(args.get("fields"), MEMBERS)
+    return Question(Filters(**texts, min_mrr=least), rank_by, limit, args.get("cursor"), fields)
 
 
 def _number(args: Mapping[str, str], name: str, refuse: Any) -> float | None:
@@ -151,29 +156,34 @@ def _limit(args: Mapping[str, str], refuse: Any, *, whole: bool) -> int | None:
 
 def _page(service: Service, question: Question) -> Response:
     position = _position(service.lists, question)
-    asked = (position.found.list_id, question.rank_by, question.filters, position.after, question.limit)
-    body = service.lists.pages.get(asked)
-    if body is None:
-        body = _page_text(service.store, question, position).encode()
-        service.lists.pages.put(asked, body)
-    return Response(body, content_type=JSON)
+    asked = (
+        *(position.found.list_id, question.rank_by, question.filters, position.after, question.limit),
+        question.fields,
+    )
+    page = service.lists.pages.get(asked)
+    if page is None:
+        page = _write(service.store, question, position)
+        service.lists.pages.put(asked, page)
+    return linked(Response(page.content, content_type=JSON), page.following)
 
 
-def _page_text(store: Store, question: Question, position: Position) -> str:
+def _write(store: Store, question: Question, position: Position) -> Page:
     assert question.limit is not None
     rank = RANKS[question.rank_by]
     rows = store.page(position.found.list_id, rank, question.filters, position.after, question.limit + 1)
     more = len(rows) > question.limit
     rows = rows[: question.limit]
     cursor = cursors.write(position.found.list_id, rows[-1][rank], question.digest) if more else None
+    following = _next(question, cursor)
     head = {
         "list": list_line(position.found),
         "rank_by": question.rank_by,
         "filters": vars(question.filters),
         "next_cursor": cursor,
-        "next": _next(question, cursor),
+        "next": following,
     }
-    return with_member(encode(head), "entries", f"[{','.join(_entry(row, rank) for row in rows)}]")
+    entries = f"[{','.join(_entry(row, rank, question.fields) for row in rows)}]"
+    return Page(with_member(encode(head), "entries", entries).encode(), following)
 
 
 def list_line(found: RiskList) -> dict[str, Any]:
@@ -191,8 +201,8 @@ def list_line(found: RiskList) -> dict[str, Any]:
 _NAMES = ("account_id", "name", "owner", "segment", "region", "mrr", "currency", "p_silent", "p_churn")
 
 
-def _entry(row: Mapping[str, Any], rank: str) -> str:
-    line = {
+def _entry(row: Mapping[str, Any], rank: str, fields: frozenset[str] | None = None) -> str:
+    line: dict[str, Any] = {
         "rank": row[rank],
         **{name: row[name] for name in _NAMES},
         "expected_revenue_loss": loss(row["expected_revenue_loss"], row["currency"]),
@@ -202,7 +212,13 @@ def _entry(row: Mapping[str, Any], rank: str) -> str:
         "confidence": row["confidence"],
     }
     # The reasons are JSON already, so they are put in their place as they are.
-    return with_member(encode(line), "reasons", row["reasons"] or "[]")
+    reasons = row["reasons"] or "[]"
+    if fields is None:
+        return with_member(encode(line), "reasons", reasons)
+    line = {name: value for name, value in line.items() if name in fields}
+    if "reasons" not in fields:
+        return encode(line)
+    return with_member(encode(line), "reasons", reasons) if line else f'{{"reasons":{reasons}}}'
 
 
 def _csv(service: Service, question: Question) -> Response:
@@ -261,4 +277,6 @@ def _next(question: Question, cursor: str | None) -> str | None:
         return None
     asked = {name: value for name, value in vars(question.filters).items() if value is not None}
     query = asked | {"rank_by": question.rank_by, "limit": question.limit, "cursor": cursor}
+    if question.fields is not None:
+        query["fields"] = ",".join(name for name in MEMBERS if name in question.fields)
     return f"/v1/risk-lists/silent?{urlencode(query)}"

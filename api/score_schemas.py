@@ -175,6 +175,14 @@ class HealthQuery(ma.Schema):
     )
 
 
+class HealthFieldsQuery(HealthQuery):
+    """What to explain, and what to leave out."""
+
+    fields = fields.String(  # type: ignore[assignment]
+        metadata=said("only these members of the answer, separated by commas")
+    )
+
+
 _FEATURE_FIELDS: dict[str, Any] = {
     feature.name: (fields.String if feature.categorical else fields.Float)(
         allow_none=True, metadata=said(f"{feature.label}: {feature.unit}")
@@ -306,6 +314,9 @@ class ListQuery(ma.Schema):
     rank_by = fields.String(load_default="expected_loss", validate=validate.OneOf(["expected_loss", "probability"]))
     limit = fields.Integer(validate=validate.Range(1, 500), metadata=said("50 unless given; as CSV: all"))
     cursor = fields.String(metadata=said("from `next_cursor`, with the same filters"))
+    fields = fields.String(  # type: ignore[assignment]
+        metadata=said("only these members of each entry, separated by commas; not for CSV")
+    )
 
 
 class BriefReason(ma.Schema):

@@ -218,12 +218,12 @@ def test_what_the_caller_takes(told, accept, type_):
 
 def test_written_pages_are_let_go_when_there_are_too_many():
     pages = published.Pages(most_bytes=10)
-    pages.put("a", b"12345")
-    pages.put("b", b"12345")
-    assert pages.get("a") == b"12345"
-    pages.put("c", b"1")
+    pages.put("a", published.Page(b"12345", None))
+    pages.put("b", published.Page(b"12345", None))
+    assert pages.get("a").content == b"12345"
+    pages.put("c", published.Page(b"1", None))
     assert pages.get("b") is None
-    pages.put("a", b"1")
-    assert (pages.get("a"), pages.get("c")) == (b"1", b"1")
-    pages.put("big", b"x" * 11)
+    pages.put("a", published.Page(b"1", None))
+    assert (pages.get("a").content, pages.get("c").content) == (b"1", b"1")
+    pages.put("big", published.Page(b"x" * 11, None))
     assert pages.get("big") is None
