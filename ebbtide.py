@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "predict": ("training.commands", "predict", "Score a folder of history offline, without a store."),
     "score": ("api.commands", "score", "Score every account in the store and publish a new silent-churn list."),
     "risk-list": ("api.commands", "risk_list", "Show the silent-churn list."),
+    "compare": ("training.compare_commands", "compare", "Champion against challenger on the same rows."),
     "models": (
         "training.registry_commands",
         "models",

@@ -15,6 +15,7 @@ from api import (
     logs,
     measures,
     model,
+    model_history,
     operations,
     risk_lists,
     schemas,
@@ -34,7 +35,19 @@ from models.settings import Settings
 from models.store.access import Store
 from models.store.engine import connect
 
-RESOURCES = (accounts, interactions, surveys, measures, health, changes, scores, risk_lists, model, operations)
+RESOURCES = (
+    accounts,
+    interactions,
+    surveys,
+    measures,
+    health,
+    changes,
+    scores,
+    risk_lists,
+    model,
+    model_history,
+    operations,
+)
 
 
 def create_app(settings: Settings, clock: Callable[[], datetime] = now) -> Flask:

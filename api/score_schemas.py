@@ -291,6 +291,35 @@ class Model(ma.Schema):
     features = fields.List(fields.Nested(FeatureLine), required=True)
 
 
+class ModelHistoryQuery(ma.Schema):
+    """Which part of the history."""
+
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, 500))
+    cursor = fields.String(metadata=said("from `next_cursor`"))
+
+
+class ModelEvent(ma.Schema):
+    """A change of the model in service, or a refused one."""
+
+    action = fields.String(required=True, validate=validate.OneOf(["promote", "rollback", "refuse"]))
+    model_id = fields.String(required=True)
+    previous = fields.String(required=True, allow_none=True, metadata=said("in service until then; null: none was"))
+    who = fields.String(required=True)
+    at = fields.DateTime(required=True)
+    why = fields.String(required=True)
+    forced = fields.Boolean(required=True, metadata=said("put in service although something spoke against it"))
+    objections = fields.List(fields.String(), required=True, metadata=said("what spoke against it, in sentences"))
+
+
+class ModelHistory(ma.Schema):
+    """GET /v1/model/history."""
+
+    in_service = fields.String(required=True, allow_none=True, metadata=said("the model in service; null: none"))
+    next_cursor = fields.String(required=True, allow_none=True)
+    next = fields.String(required=True, allow_none=True, metadata=said("address of the next page; null on the last"))
+    entries = fields.List(fields.Nested(ModelEvent), required=True)
+
+
 class Up(ma.Schema):
     """GET /healthz."""
 

@@ -45,6 +45,10 @@ class UnsafeArtefact(ArtefactError):
     """An artefact whose hashes do not match or whose pickle asks for more than plain values."""
 
 
+class PromotionRefused(ArtefactError):
+    """Something speaks against putting the artefact in service, and nobody forced it."""
+
+
 class FeatureMismatch(ArtefactError):
     """The artefact was fitted on other feature definitions than this code computes."""
 

@@ -52,8 +52,8 @@ def backtest(
     from training import backtest as testing
     from training import config as configs
     from training import expert as experts
-    from training.commands import end_of, read_history
     from training.describe_backtest import describe
+    from training.reading import end_of, read_history
 
     if (data is None) == (not db):
         raise click.UsageError("Say where the history is: --data FOLDER or --db.")

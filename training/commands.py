@@ -7,21 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 
 from models.clock import isoformat, now
-from models.errors import EbbtideError
+from models.errors import PromotionRefused
 from models.settings import Settings
 from models.terminal import Moment, telling
-from training.registry_commands import record, this_user
-
-if TYPE_CHECKING:
-    from models.history import History
-
+from training.reading import end_of, read_history
+from training.registry_commands import put_in_service, this_user
 
 FOLDER = click.Path(exists=True, path_type=Path)
+_WHY = "trained and promoted in one go"
 
 
 @click.command()
@@ -68,7 +66,8 @@ def simulate(
 @click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="See docs/training.md.")
 @click.option("--allow-leak", metavar="COLUMN", multiple=True, help="Vouch for a column the leakage guard stops.")
 @click.option("--promote", is_flag=True, help="Put the model in service.")
-@click.option("--why", default="trained and promoted in one go", show_default=True, help="Reason kept with --promote.")
+@click.option("--why", default=_WHY, show_default=True, help="Reason kept with --promote.")
+@click.option("--force", is_flag=True, help="With --promote and --why: whatever speaks against it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def train(
     data: Path | None,
@@ -79,16 +78,23 @@ def train(
     allow_leak: tuple[str, ...],
     promote: bool,
     why: str,
+    force: bool,
     as_json: bool,
 ) -> None:
-    """From history to an artefact: prints its id, and how good it is in words."""
+    """From history to an artefact: prints its id, and how good it is in words.
+
+    With --promote it goes into service unless something speaks against it; see `ebbtide models promote`.
+    """
     from models import registry
     from training import artefact, previous
     from training import config as configs
     from training import train as training
+    from training.versus import against_served
 
     if (data is None) == (not db):
         raise click.UsageError("Say where the history is: --data FOLDER or --db.")
+    if force and (not promote or why == _WHY):
+        raise click.UsageError("--force goes with --promote and a reason: --why.")
     settings = Settings.from_environment(os.environ)
     chosen = configs.load(config, settings.margin)
     chosen = replace(chosen, allow_leak=tuple(dict.fromkeys((*chosen.allow_leak, *allow_leak))))
@@ -102,10 +108,19 @@ def train(
         trained = training.train(history, cutoff, chosen, tell, announce, this_user(), now(), served)
         command = click.get_current_context().obj
         model_id = artefact.save(trained, settings.artifacts, now(), chosen, _revision(), signer, command)
+        if promote:
+            tell("comparing with the model in service")
+            against_served(settings, model_id, history, this_user(), now(), tell, trained.tested)
+    refused = None
     if promote:
-        registry.promote(settings.artifacts, model_id, this_user(), now(), why, settings.trust)
-        record(settings)
-    _say_trained(model_id, artefact.plain(trained.report), trained.model.status, promoted=promote, as_json=as_json)
+        try:
+            put_in_service(settings, model_id, this_user(), why, force=force)
+        except PromotionRefused as error:
+            refused = error
+    promoted = promote and refused is None
+    _say_trained(model_id, artefact.plain(trained.report), trained.model.status, promoted=promoted, as_json=as_json)
+    if refused is not None:
+        raise refused
 
 
 def _say(sentences: Sequence[str]) -> None:
@@ -145,35 +160,6 @@ def predict(data: Path, source: str, as_of: datetime | None, model_id: str | Non
         rows = run(model, history, as_of or end_of(history), settings.margin, settings.currency, top)
         write(rows, out)
     click.echo(f"{out}: {rows.height:,} accounts scored by {model.model_id} ({model.status})")
-
-
-def read_history(data: Path | None, source: str, settings: Settings, delay: timedelta | None = None) -> "History":
-    """The history of a folder, or of the store where none is given. `delay`: how much later the source told things."""
-    from models.history import History
-
-    if data is None:
-        from models.store.engine import connect, reading
-        from models.store.history import read_history as read_store
-        from models.store.migrate import check_schema
-
-        engine = connect(settings.database_url)
-        check_schema(engine)
-        with reading(engine) as conn:
-            return read_store(conn, delay=delay or timedelta(0))
-    from models.imports.run import read_folder
-
-    frames, summary = read_folder(data, source, delay=delay)
-    for line in summary.lines():
-        click.echo(line, err=True)
-    return History.from_frames(frames, delay or timedelta(0))
-
-
-def end_of(history: "History") -> datetime:
-    """Just after the last contact, survey or change of terms; dates of accounts may be plans."""
-    last = history.last_event(planned=False) or history.last_event()
-    if last is None:
-        raise EbbtideError("The history is empty; there is nothing to look at.")
-    return last + timedelta(microseconds=1)
 
 
 def _monday() -> datetime:

@@ -87,7 +87,7 @@ def sign(model_id: str) -> None:
 @click.option("--source", default="contract", show_default=True, help="Mapping for --data: a name or a .toml file.")
 def reproduce(model_id: str, data: Path | None, db: bool, source: str) -> None:
     """Train an artefact again and compare every file and number with the stored one."""
-    from training.commands import read_history
+    from training.reading import read_history
     from training.reproduce import reproduce as run
 
     if (data is None) == (not db):
@@ -105,16 +105,33 @@ def reproduce(model_id: str, data: Path | None, db: bool, source: str) -> None:
 @click.argument("model_id")
 @click.option("--why", required=True, help="Reason, kept in the history.")
 @click.option("--who", default=None, help="Who decides; default: the user running this.")
-def promote(model_id: str, why: str, who: str | None) -> None:
-    """Put an artefact in service; running services swap to it by themselves."""
-    from models import registry
+@click.option("--data", type=FOLDER, help="Compare with the model in service on this folder first.")
+@click.option("--db", is_flag=True, help="Compare with the model in service on the store first.")
+@click.option("--source", default="contract", show_default=True, help="Mapping for --data: a name or a .toml file.")
+@click.option("--force", is_flag=True, help="Whatever speaks against it; the history keeps what did.")
+def promote(model_id: str, why: str, who: str | None, data: Path | None, db: bool, source: str, force: bool) -> None:
+    """Put an artefact in service; running services swap to it by themselves.
+
+    Refused where it is worse than the model in service, was never compared with it, is not calibrated, or its leakage
+    findings were overruled.
+    """
     from models.loading import load_model
 
+    if data is not None and db:
+        raise click.UsageError("Compare on --data FOLDER or on --db, not on both.")
     settings = Settings.from_environment(os.environ)
     load_model(settings.artifacts, model_id, settings.trust)
-    change = registry.promote(settings.artifacts, model_id, who or this_user(), now(), why, settings.trust)
-    record(settings)
-    click.echo(f"{change.model_id} is in service")
+    who = who or this_user()
+    if data is not None or db:
+        from training.reading import read_history
+        from training.versus import against_served
+
+        with telling() as tell:
+            tell("reading the history")
+            told = against_served(settings, model_id, read_history(data, source, settings), who, now(), tell)
+        click.echo(told, err=True)
+    put_in_service(settings, model_id, who, why, force=force)
+    click.echo(f"{model_id} is in service")
 
 
 @models.command()
@@ -132,11 +149,23 @@ def rollback(why: str, who: str | None) -> None:
 
 @models.command("history")
 def model_history() -> None:
-    """Every promotion and roll-back: when, who, why."""
+    """Every promotion and roll-back: when, who, why; what was refused, and what was forced."""
     from models import registry
 
-    for change in registry.history(Settings.from_environment(os.environ).artifacts):
+    for change in registry.events(Settings.from_environment(os.environ).artifacts):
         click.echo(f"{change.when}  {change.action:<8}  {change.model_id}  {change.who}: {change.why}")
+        for objection in change.objections:
+            click.echo(f"    {'refused' if change.action == 'refuse' else 'forced'}: {objection}")
+
+
+def put_in_service(settings: Settings, model_id: str, who: str, why: str, *, force: bool) -> None:
+    """Promote, and keep the change or the refusal in the store, too."""
+    from models import registry
+
+    try:
+        registry.promote(settings.artifacts, model_id, who, now(), why, settings.trust, force=force)
+    finally:
+        record(settings)
 
 
 def record(settings: Settings) -> None:
@@ -148,12 +177,14 @@ def record(settings: Settings) -> None:
 
     engine = connect(settings.database_url)
     migrate(engine)
+    told = registry.events(settings.artifacts)
     with reading(engine) as conn:
-        kept = {(change.at, change.model_id) for change in changes(conn)}
-    for change in registry.history(settings.artifacts):
+        kept = {(change.at, change.model_id, change.action) for change in changes(conn, limit=None)}
+    for change in told:
         at = parse_instant(change.when)
-        if (at, change.model_id) not in kept:
-            record_change(engine, PointerChange(change.model_id, change.action, change.who, at, change.why))
+        if (at, change.model_id, change.action) not in kept:
+            said = PointerChange(change.model_id, change.action, change.who, at, change.why, change.objections)
+            record_change(engine, said)
 
 
 def this_user() -> str:

@@ -43,7 +43,7 @@ def reproduce(
         return [f"The data are not those it learnt from (SHA-256 {found[:12]}..., not {manifest.data_hash[:12]}...)."]
     with TemporaryDirectory() as folder:
         config = configs.from_plain(given, Path(folder))
-        who, when = _vouched(manifest)
+        who, when = vouched(manifest)
         served = as_recorded(root, manifest.metrics.get("previous"), trust)
         trained = train(history, cutoff, config, progress, who=who, when=when, previous=served)
         made = parse_instant(manifest.created_at)
@@ -52,7 +52,7 @@ def reproduce(
         return list(differences(manifest, registry.show(Path(folder), again)))
 
 
-def _vouched(manifest: registry.Manifest) -> tuple[str, datetime | None]:
+def vouched(manifest: registry.Manifest) -> tuple[str, datetime | None]:
     """Who overruled the leakage guard then, and when: part of the record, so part of the repetition."""
     overrides = manifest.metrics.get("leakage", {}).get("overrides", [])
     return (overrides[0]["who"], parse_instant(overrides[0]["when"])) if overrides else ("", None)

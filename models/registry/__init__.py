@@ -5,17 +5,21 @@
     artefact = load(root, current(root).model_id)
 
 `artefacts` holds the store, `plain` the reader that cannot run code, `manifest` what an artefact says about
-itself, `signing` who vouches for it, `pointer` the model in service.
+itself, `signing` who vouches for it, `pointer` the model in
+service, `rules` what speaks against putting one there, `comparisons` what is known of two.
 """
 
 from models.registry.artefacts import Listed, LoadedArtefact, list_artefacts, load, put, show, verify
+from models.registry.comparisons import Comparison, keep, latest
 from models.registry.manifest import PROTOCOL, Facts, File, Manifest, check_features, library_versions
-from models.registry.pointer import Change, Stamp, current, history, promote, rollback, sign, stamp
+from models.registry.pointer import Change, Stamp, current, events, history, promote, rollback, sign, stamp
+from models.registry.rules import objections, same_recipe
 from models.registry.signing import SigningKey, Standing, Trust, create_key
 
 __all__ = [
     "PROTOCOL",
     "Change",
+    "Comparison",
     "Facts",
     "File",
     "Listed",
@@ -28,13 +32,18 @@ __all__ = [
     "check_features",
     "create_key",
     "current",
+    "events",
     "history",
+    "keep",
+    "latest",
     "library_versions",
     "list_artefacts",
     "load",
+    "objections",
     "promote",
     "put",
     "rollback",
+    "same_recipe",
     "show",
     "sign",
     "stamp",

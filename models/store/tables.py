@@ -182,10 +182,11 @@ model_pointer_history = sa.Table(
     metadata,
     sa.Column("change_id", SERIAL, primary_key=True, autoincrement=True),
     sa.Column("model_id", TEXT, nullable=False),
-    sa.Column("action", TEXT, nullable=False),  # promote | rollback
+    sa.Column("action", TEXT, nullable=False),  # promote | rollback | refuse
     sa.Column("who", TEXT, nullable=False),
     sa.Column("at", Instant(), nullable=False),
     sa.Column("why", TEXT),
+    sa.Column("objections", sa.JSON(none_as_null=True)),  # list of sentences; null: none
     sqlite_autoincrement=True,
 )
 

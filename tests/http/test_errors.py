@@ -21,6 +21,7 @@ ROUTES = {
     "get_health": ("GET", "/v1/accounts/a/health", "read", False),
     "get_silent_list": ("GET", "/v1/risk-lists/silent", "read", False),
     "get_model": ("GET", "/v1/model", "read", False),
+    "get_model_history": ("GET", "/v1/model/history", "admin", False),
     "healthz": ("GET", "/healthz", None, False),
     "readyz": ("GET", "/readyz", None, False),
     "metrics": ("GET", "/metrics", None, False),

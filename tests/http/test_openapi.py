@@ -60,6 +60,7 @@ def test_answers_fit_their_schemas(told):
         ("/v1/accounts/{account_id}/health", "GET", {"path_parameters": {"account_id": "gone"}}),
         ("/v1/risk-lists/silent", "GET", {}),
         ("/v1/model", "GET", {}),
+        ("/v1/model/history", "GET", {}),
         ("/v1/scores", "POST", {"body": {"items": [{"features": {}}, {"account_id": "vocal"}, {"id": 3}]}}),
         ("/v1/accounts", "POST", {"body": {"items": [{"account_id": "n"}, {"account_id": 3}]}}),
         ("/readyz", "GET", {}),

@@ -13,15 +13,16 @@ def test_the_history_of_the_model_pointer(store: Engine) -> None:
     first = PointerChange("m-1", "promote", "ann", T, "first one")
     second = PointerChange("m-2", "promote", "bob", T + DAY, None)
     back = PointerChange("m-1", "rollback", "ann", T + DAY, "too many in red")
-    for change in (first, second, back):
+    refused = PointerChange("m-3", "refuse", "bob", T + DAY, "newer", ("it is not calibrated", "it is worse"))
+    for change in (first, second, back, refused):
         record_change(store, change)
     with store.connect() as conn:
-        assert changes(conn) == [back, second, first]
-        assert changes(conn, limit=1) == [back]
+        assert changes(conn) == changes(conn, limit=None) == [refused, back, second, first]
+        assert changes(conn, limit=1) == [refused]
 
 
 def test_another_action_is_refused(sqlite_store: Engine) -> None:
-    with pytest.raises(ContractError, match="promote or rollback, not by 'delete'"):
+    with pytest.raises(ContractError, match="promote or rollback or refuse, not by 'delete'"):
         record_change(sqlite_store, PointerChange("m-1", "delete", "ann", T, None))
 
 

@@ -1,0 +1,83 @@
+"""Which model was in service when, who decided and why; what was refused, and what was forced."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response
+
+from api import cursors
+from api import score_schemas as schemas
+from api.auth import needs
+from api.bodies import answer, query
+from api.contract import Resource, operation
+from api.errors import FieldError, Problem
+from api.service import the_service
+from models import registry
+
+resource = Resource("model-history", "The history of the model in service")
+
+LIMIT, MOST = 50, 500
+KNOWN = ("limit", "cursor")
+
+
+@resource.route("/v1/model/history")
+@needs("admin")
+@operation(
+    gives={200: (schemas.ModelHistory, "A page of the history, newest first")},
+    refuses=(422,),
+    query=schemas.ModelHistoryQuery,
+    scope="admin",
+)
+def get_model_history() -> Response:
+    """Promotions, roll-backs and refused promotions, newest first.
+
+    The history only grows: pages fit together while models change. `next` is the address of the following page, null
+    on the last one.
+    """
+    limit, before = _asked(query())
+    events = registry.events(the_service().settings.artifacts)
+    end = len(events) if before is None else min(before, len(events))
+    start = max(end - limit, 0)
+    cursor = cursors.write(start) if start else None
+    served = [event.model_id for event in events if event.action != "refuse"]
+    body = {
+        "in_service": served[-1] if served else None,
+        "next_cursor": cursor,
+        "next": cursor and f"/v1/model/history?{urlencode({'limit': limit, 'cursor': cursor})}",
+        "entries": [_entry(event) for event in reversed(events[start:end])],
+    }
+    return answer(body)
+
+
+def _entry(event: registry.Change) -> dict[str, Any]:
+    return {
+        "action": event.action,
+        "model_id": event.model_id,
+        "previous": event.previous,
+        "who": event.who,
+        "at": event.when,
+        "why": event.why,
+        "forced": event.action == "promote" and bool(event.objections),
+        "objections": list(event.objections),
+    }
+
+
+def _asked(args: Mapping[str, str]) -> tuple[int, int | None]:
+    """How many entries, and those before which place. Raises `Problem` 422 naming what does not fit."""
+    errors = [
+        FieldError(name, "unknown_parameter", f"is not known here; known are {', '.join(KNOWN)}")
+        for name in args
+        if name not in KNOWN
+    ]
+    text = args.get("limit", str(LIMIT))
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST):
+        errors.append(FieldError("limit", "invalid", f"must be a whole number from 1 to {MOST}"))
+    if errors:
+        raise Problem(422, "invalid_query", "The query does not fit; see errors.", errors)
+    if "cursor" not in args:
+        return int(text), None
+    (before,) = cursors.read(args["cursor"], int)
+    if before < 1:
+        raise cursors.bad("is not one of ours")
+    return int(text), before
