@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.isotonic import isotonic_regression
+from scipy.optimize import isotonic_regression
 
 from models.errors import EbbtideError
 from models.scorecard import Term
@@ -46,7 +46,7 @@ def projected(tables: Floats, direction: int, weights: Floats) -> Floats:
     heavy = np.broadcast_to(np.maximum(weights, _LEAST_WEIGHT), tables.shape)
     found = tables.copy()
     for row in np.flatnonzero((direction * np.diff(tables, axis=1) < 0).any(axis=1)):
-        found[row] = isotonic_regression(tables[row], sample_weight=heavy[row], increasing=direction > 0)
+        found[row] = isotonic_regression(tables[row], weights=heavy[row], increasing=direction > 0).x
     return found
 
 
