@@ -2,9 +2,9 @@
 
     log-odds = a + sum over members of weight * log-odds(member),    weight >= 0
 
-Every member's log-odds of a row come from the bag that left the row's group out, so the weights are judged as the
-members will be: on strangers. The same regression calibrates: its intercept and the sum of its weights are what is
-known as calibration in the large and slope. Because members are additive, so is the blend.
+Every member's log-odds of a row come from a bag that neither learned from the row's group nor stopped on it, so the
+weights are judged as the members will be: on strangers. The same regression calibrates: its intercept and the sum of
+its weights are what is known as calibration in the large and slope. Because members are additive, so is the blend.
 """
 
 from collections.abc import Sequence

@@ -34,7 +34,8 @@ class Boosted:
     def __init__(self, material: Material, **settings: Any) -> None:
         self._learned = material.learned
         frame = _frame(self._learned, material.columns)
-        keep_out = (material.left_out[:, None] == np.arange(material.bags)).astype(np.int8)
+        # 1: learned from, -1: stopped on, 0: kept away.
+        bags = np.array([material.learns(bag).astype(np.int8) - material.stops(bag) for bag in range(material.bags)]).T
         model = ExplainableBoostingClassifier(
             feature_types=["nominal" if column.is_text else "continuous" for column in self._learned],
             outer_bags=material.bags,
@@ -45,7 +46,7 @@ class Boosted:
         with warnings.catch_warnings():
             # It tells of missing values, which have their own bin, and of terms it cannot draw.
             warnings.filterwarnings("ignore", category=UserWarning, module="interpret")
-            self.model = model.fit(frame, material.y.astype(np.int64), bags=1 - 2 * keep_out)
+            self.model = model.fit(frame, material.y.astype(np.int64), bags=bags)
         self.bases = _moved(model.bagged_intercept_.ravel(), model.intercept_.ravel()[0])
         self.parts = [self._part(term) for term in range(len(model.term_features_))]
         self.held_out = held_out(material, self.bases, self.parts)
@@ -76,14 +77,14 @@ class Boosted:
 
 
 def held_out(material: Material, bases: Floats, parts: Sequence[Part]) -> Floats:
-    """(n,) log-odds of every row from the tables of the bag that left it out."""
-    total = bases[material.left_out]
+    """(n,) log-odds of every row from the tables of the bag judged on it."""
+    total = bases[material.judge]
     for part in parts:
         at = [
             places(material.columns[name], knots, is_text=text)
             for name, knots, text in zip(part.features, part.knots, part.is_text, strict=True)
         ]
-        total = total + part.tables[(material.left_out, *at)]
+        total = total + part.tables[(material.judge, *at)]
     return total
 
 

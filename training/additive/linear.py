@@ -82,8 +82,8 @@ def _fit(x: Floats, material: Material, strength: float) -> tuple[Floats, Floats
     """Held-out log-odds (n,), weights (bags, width) and intercepts (bags,)."""
     held_out, weights, intercepts = np.empty(len(x)), np.zeros((material.bags, x.shape[1])), np.zeros(material.bags)
     for bag in range(material.bags):
-        out = material.left_out == bag
-        model = LogisticRegression(C=strength, max_iter=1000, tol=1e-3).fit(x[~out], material.y[~out])
+        learns, out = material.learns(bag), material.judged(bag)
+        model = LogisticRegression(C=strength, max_iter=1000, tol=1e-3).fit(x[learns], material.y[learns])
         weights[bag], intercepts[bag] = model.coef_[0], model.intercept_[0]
         held_out[out] = model.decision_function(x[out])
     return held_out, weights, intercepts

@@ -10,23 +10,42 @@ from training.additive.columns import Column, Columns
 from training.additive.parts import Part
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Material:
-    """What members learn from: the columns (n,) as given, what was learned about each, labels (n,), which bag leaves a
-    row out (n,) of `bags`, and the seed."""
+    """What members learn from: the columns (n,) as given, what was learned about each, labels (n,), the part each
+    row belongs to (n,) of as many as there are `bags`, and the seed."""
 
     columns: Columns
     learned: tuple[Column, ...]
     y: Floats
-    left_out: npt.NDArray[np.intp]
+    part: npt.NDArray[np.intp]
     bags: int
     seed: int
 
+    def stops(self, bag: int) -> Flags:
+        """(n,) the rows a bag stops on."""
+        found: Flags = self.part == bag
+        return found
+
+    def judged(self, bag: int) -> Flags:
+        """(n,) the rows a bag is judged on."""
+        return self.stops((bag + 1) % self.bags)
+
+    def learns(self, bag: int) -> Flags:
+        """(n,) the rows a bag learns from."""
+        return ~(self.stops(bag) | self.judged(bag))
+
+    @property
+    def judge(self) -> npt.NDArray[np.intp]:
+        """(n,) which bag is judged on each row."""
+        return (self.part - 1) % self.bags
+
 
 class Member(Protocol):
-    """One fitted member. `held_out` (n,): log-odds of each training row from the bag that left it out. `bases` (bags,)
+    """One fitted member. `held_out` (n,): log-odds of each training row from the bag judged on it. `bases` (bags,)
     and `parts`: the same as tables. `about`: what the fit settled on, for the report."""
 
     name: str

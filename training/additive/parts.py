@@ -112,11 +112,11 @@ def purified(part: Part, columns: Columns) -> list[Part]:
 
 
 def scorecard(target: Target, bases: Floats, parts: Sequence[Part], order: Sequence[Column]) -> Scorecard:
-    """The mean over the bags as a scorecard. Each of the K bags leaves out a K-th of the groups: they are a jackknife,
-    whose standard error is (K - 1) / sqrt(K) times their standard deviation, and so much wider the replicates lie."""
+    """The mean over the bags as a scorecard. Each of the K bags leaves out two K-ths of the groups: a jackknife,
+    whose standard error is (K - 2) / sqrt(2 K) times their standard deviation, and so much wider the replicates lie."""
     place = {column.name: i for i, column in enumerate(order)}
     ordered = sorted(parts, key=lambda part: (len(part.features), [place[name] for name in part.features]))
-    scale = (len(bases) - 1) / np.sqrt(len(bases))
+    scale = (len(bases) - 2) / np.sqrt(2 * len(bases))
     terms = [_term(part, scale) for part in ordered]
     return Scorecard(
         target,

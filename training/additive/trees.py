@@ -67,7 +67,7 @@ class Trees:
         ]
         self.held_out = np.empty(len(at))
         for bag, model in enumerate(self.models):
-            out = material.left_out == bag
+            out = material.judged(bag)
             self.held_out[out] = model.decision_function(self._encoded(at[out], bag))
         self.about: dict[str, object] = {"rounds": len(self.models[0]._predictors), "grids": len(self.parts)}
 
@@ -82,7 +82,7 @@ class Trees:
         return np.column_stack([ranks[at[:, i]] for i, ranks in enumerate(self._ranks[bag])])
 
     def _fit(self, at: npt.NDArray[np.intp], material: Material, bag: int, **settings: Any) -> Any:
-        out = material.left_out == bag
+        learns, stops = material.learns(bag), material.stops(bag)
         model = HistGradientBoostingClassifier(
             **{
                 "learning_rate": 0.05,
@@ -99,7 +99,7 @@ class Trees:
             | settings
         )
         x = self._encoded(at, bag)
-        return model.fit(x[~out], material.y[~out], X_val=x[out], y_val=material.y[out])
+        return model.fit(x[learns], material.y[learns], X_val=x[stops], y_val=material.y[stops])
 
     def _scout(self, at: npt.NDArray[np.intp], material: Material) -> dict[Features, float]:
         """What splits gained, by the features on their path, in ensembles of two bags that may cross anything."""
@@ -151,7 +151,7 @@ def _places(learned: Sequence[Column], columns: Columns) -> npt.NDArray[np.intp]
 
 def _ranks(learned: Sequence[Column], at: npt.NDArray[np.intp], material: Material, bag: int) -> list[Floats]:
     """Per column: the number an ensemble reads at each place, NaN for missing."""
-    inside = material.left_out != bag
+    inside = material.learns(bag)
     y, rate = material.y[inside], material.y[inside].mean()
     found = []
     for i, column in enumerate(learned):
