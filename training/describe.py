@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from training.describe_lists import at_work
+
 #: The baseline of contract terms alone: the column `p_contract`, the key of `gain`.
 CONTRACT = "contract"
 #: A smaller gain in AUC changes nobody's list (published effects of service on churn begin near .01).
@@ -60,7 +62,7 @@ def describe(churn: Evaluation, silent: Evaluation | None = None, *, look_back_d
     sentences += [*_calibration(churn, "exits"), *_segments(churn)]
     if silent is not None:
         sentences += [*_silence(silent, look_back_days), *_ranking(silent, "left silently")]
-        sentences += [*_calibration(silent, "silent exits"), *_lead_time(silent)]
+        sentences += [*_calibration(silent, "silent exits"), *_lead_time(silent), *at_work(silent)]
     return Quality(verdict, tuple(sentences))
 
 

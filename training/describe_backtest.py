@@ -5,6 +5,7 @@ from typing import Any
 
 from models.clock import isoformat
 from models.labels import LabelParams
+from training.describe_lists import between, percent
 
 
 def describe(report: Mapping[str, Any], params: LabelParams, *, alone: bool = False) -> Iterator[str]:
@@ -15,16 +16,6 @@ def describe(report: Mapping[str, Any], params: LabelParams, *, alone: bool = Fa
     yield from _level(report)
     yield from _uncalibrated(report, alone=alone)
     yield from _ungraded(report)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share < 0.095 else f"{100 * share:.0f} %"
-
-
-def _between(estimate: Mapping[str, Any], form: str = "{:.0%}") -> str:
-    if estimate["low"] is None:
-        return ""
-    return f" (95 % interval {form.format(estimate['low'])} to {form.format(estimate['high'])})"
 
 
 def _summary(report: Mapping[str, Any], params: LabelParams) -> str:
@@ -38,8 +29,8 @@ def _summary(report: Mapping[str, Any], params: LabelParams) -> str:
     if lift["value"] is None:
         return f"{said}; nobody else did either, so the lists cannot be judged."
     return (
-        f"{said}: {_percent(rate['value'])}{_between(rate)}, against {_percent(base['value'])} of all quiet customers: "
-        f"{lift['value']:.1f} times as many{_between(lift, '{:.1f}')}."
+        f"{said}: {percent(rate['value'])}{between(rate)}, against {percent(base['value'])} of all quiet customers: "
+        f"{lift['value']:.1f} times as many{between(lift, '{:.1f}')}."
     )
 
 
@@ -51,7 +42,7 @@ def _beside(report: Mapping[str, Any], *, alone: bool) -> Iterator[str]:
     if share["value"] is not None:
         yield (
             f"Ordered by revenue at risk the lists would have held {found['by_loss']['left']} of them and "
-            f"{_percent(share['value'])} of the revenue the quiet ones took along{_between(share)}."
+            f"{percent(share['value'])} of the revenue the quiet ones took along{between(share)}."
         )
 
 
@@ -62,7 +53,7 @@ def _ranking(report: Mapping[str, Any]) -> Iterator[str]:
         return
     yield (
         f"Among quiet customers, one who left silently stood above one who did not in {100 * auc['value']:.0f} of 100 "
-        f"cases{_between(auc)}; over the expert's tables that is {won['value']:+.3f} in AUC (95 % interval "
+        f"cases{between(auc)}; over the expert's tables that is {won['value']:+.3f} in AUC (95 % interval "
         f"{won['low']:+.3f} to {won['high']:+.3f})."
     )
     if auc["low"] <= 0.5:
@@ -72,7 +63,7 @@ def _ranking(report: Mapping[str, Any]) -> Iterator[str]:
 def _level(report: Mapping[str, Any]) -> Iterator[str]:
     ratio = report["metrics"]["silent"].get("observed_expected")
     if ratio and ratio["value"] is not None:
-        yield f"For 100 silent exits predicted, {100 * ratio['value']:.0f} happened{_between(ratio)}."
+        yield f"For 100 silent exits predicted, {100 * ratio['value']:.0f} happened{between(ratio)}."
 
 
 def _uncalibrated(report: Mapping[str, Any], *, alone: bool) -> Iterator[str]:

@@ -32,6 +32,7 @@ from training import expert as experts
 from training import measures as own
 from training.cross import OutOfFold, out_of_fold
 from training.describe import describe
+from training.describe_lists import in_service
 from training.evaluation import measured, tested_rows
 from training.fingerprint import history_hash
 from training.folds import Folds, forward_folds
@@ -184,6 +185,7 @@ def _train(
     look_back = config.label.look_back_days
     report = _report(known, cutoff, rows, phase, evaluated, predictions, look_back)
     report |= {"leakage": checked, "gates": allowed, "previous": against_previous} | _drawn(model, matrix, rows)
+    report["verdicts"] += in_service(against_previous)
     report["measures"] = {"used": [feature.name for feature in measures], "left_out": own.left_out(declared, measures)}
     progress("measuring what is normal, to tell later what is not")
     model = replace(model, reference=_reference(model, known, cutoff, rows.labels))
