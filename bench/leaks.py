@@ -1,6 +1,6 @@
 """What the leakage guard catches and where it cries wolf.
 
-    python -m bench.leaks [--seeds 20] [--only public simulated honeypots speed]
+    python -m bench.leaks [--seeds 20] [--only public permuted simulated honeypots speed]
 
 Public tables whose leaks are known (read from EBBTIDE_SHARED_DATA, never kept), the same tables without them, tables
 simulated clean, and honeypots planted into the training rows of a simulated history, under telling and under innocent
@@ -24,7 +24,7 @@ from models.features import FEATURES, compute
 from models.history import History
 from models.labels import label
 from training import simulator
-from training.leakage import Finding, Findings, examine
+from training.leakage import Finding, Findings, Roles, doubts, examine
 from training.snapshots import snapshots
 
 Rng = np.random.Generator
@@ -220,6 +220,29 @@ PUBLIC: tuple[Callable[[Path], Set], ...] = (
     *(internet, internet_clean, servicenow, ravenstack),
 )
 
+
+def permuted(seeds: int) -> None:
+    """The public tables with their labels dealt anew: everything but a name and a date is a false alarm."""
+    folder = wide.folder()
+    if not folder.exists():
+        return
+    seeds = min(seeds, 5)
+    print(
+        f"\n| permuted labels, {seeds} times | columns looked at | errors | warnings | which |\n|---|---|---|---|---|"
+    )
+    for read in PUBLIC:
+        table = read(folder)
+        columns = [name for name in table.frame.columns if name not in {"y", *table.unused, *table.options.values()}]
+        found: list[Finding] = []
+        for seed in range(seeds):
+            frame = table.frame.with_columns(y=table.frame["y"].shuffle(seed=seed))
+            told = doubts(frame, columns, Roles("y", **table.options), seed).found
+            found += [one for one in told if one.kind not in {"name", "later"}]
+        errors = sum(one.severity == "error" for one in found)
+        kinds = ", ".join(sorted({f"{one.column}: {one.kind}" for one in found})) or "-"
+        print(f"| {table.name} | {seeds * len(columns)} | {errors} | {len(found) - errors} | {kinds} |", flush=True)
+
+
 # ----------------------------------------------------------------------------------------- simulated, clean
 
 
@@ -401,6 +424,7 @@ def speed(_: int) -> None:
 
 PARTS: dict[str, Callable[[int], None]] = {
     "public": public,
+    "permuted": permuted,
     "simulated": simulated,
     "honeypots": honeypots,
     "speed": speed,

@@ -134,6 +134,7 @@ def _train(
 ) -> Trained:
     expert = experts.load(config.expert)
     declared = own.of_history(known, config.measures)
+    leakage.named(config.allow_leak, [*FEATURES.names, *(feature.name for feature in declared)])
     progress("taking snapshots and labelling them")
     rows = _rows(known, cutoff, config)
     allowed = _gates(known, cutoff, config, rows)

@@ -67,6 +67,7 @@ def test_every_command_has_help(name: str) -> None:
         (("train", "--data", "nowhere"), 2, "does not exist"),
         (("backtest",), 2, "--data FOLDER or --db"),
         (("backtest", "--data", "history", "--as-of", "2020-01-01"), 1, "interactions"),
+        (("train", "--data", "history", "--allow-leak", "mrr"), 1, "'mrr' is allowed to leak, but there is no such"),
         (("predict", "--data", "history", "--as-of", "yesterday", "--out", "x.csv"), 2, "2026-03-02"),
         (("predict", "--data", "history", "--as-of", "2025-01-01T08:00:00", "--out", "x.csv"), 2, "no offset"),
         (("predict", "--data", "history", "--out", "x.xlsx"), 1, "name it .csv or .parquet"),

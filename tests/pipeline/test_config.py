@@ -29,9 +29,18 @@ def test_capacity_and_the_assumptions_about_profit(tmp_path: Path) -> None:
         ("[profit]\nmargin = 0.5", "sets 'margin'; it may set accepted"),
         ("[profit]\naccepted = 3", "accepted is 3"),
         ("[profit]\nmonths = 'a year'", "months must be a number"),
+        ("allow_leak = 'status'", "allow_leak must be a list of texts"),
         ("capacities = 3", "sets 'capacities'"),
     ],
 )
 def test_what_it_may_not_set(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         load(written(tmp_path, text))
+
+
+def test_columns_that_may_leak(tmp_path: Path) -> None:
+    assert load(written(tmp_path, 'allow_leak = ["measure:status", "overall"]')).allow_leak == (
+        "measure:status",
+        "overall",
+    )
+    assert load(None).allow_leak == ()

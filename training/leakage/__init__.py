@@ -9,9 +9,9 @@
 `examine` looks at a labelled table, `check` at a history's training matrix; `require` stops or returns the record.
 """
 
-from training.leakage.findings import Finding, Findings, Severity, require
+from training.leakage.findings import Finding, Findings, Severity, named, require
 from training.leakage.histories import check
 from training.leakage.roles import Roles
 from training.leakage.tables import doubts, examine
 
-__all__ = ["Finding", "Findings", "Roles", "Severity", "check", "doubts", "examine", "require"]
+__all__ = ["Finding", "Findings", "Roles", "Severity", "check", "doubts", "examine", "named", "require"]

@@ -19,6 +19,8 @@ Severity = Literal["error", "warning"]
 
 #: Arithmetic nobody can vouch against: these stop whatever is allowed.
 ABSOLUTE = frozenset(("folds", "labels", "past", "recomputed"))
+#: Findings about a whole table, allowed by this name because they have no column.
+OF_TABLES = frozenset(("rows", "overall"))
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,7 @@ def require(
     Returns {findings, overrides, highest_single_auc, twice, not_checked, sentences}: plain values; `sentences` say
     the warnings, the overrides and what the suspects are worth.
     """
-    names = {*findings.columns, *(_name(found) for found in findings.found)}
-    strange = sorted(set(allowed) - names)
-    if strange:
-        raise SettingsError(f"{strange[0]!r} is allowed to leak, but the table has no such column.")
+    named(allowed, {*findings.columns, *(_name(found) for found in findings.found)})
     overruled = [found for found in findings.errors if _allowed(found, allowed)]
     blocking = [found for found in findings.errors if found not in overruled]
     if blocking:
@@ -111,6 +110,13 @@ def require(
         "not_checked": dict(findings.not_checked),
         "sentences": _sentences(findings, overruled, who),
     }
+
+
+def named(allowed: Collection[str], columns: Collection[str]) -> None:
+    """Raise `SettingsError` if something is allowed that is neither a column nor a finding about a whole table."""
+    strange = sorted(set(allowed) - set(columns) - OF_TABLES)
+    if strange:
+        raise SettingsError(f"{strange[0]!r} is allowed to leak, but there is no such column.")
 
 
 def _sentences(findings: Findings, overruled: Collection[Finding], who: str) -> list[str]:

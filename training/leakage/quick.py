@@ -36,8 +36,7 @@ def auc(table: Table, names: Collection[str], seed: int) -> float | None:
     rows = _thinned(table, seed)
     x = np.column_stack([_ordered(column)[rows] for column in used])
     fold = folds(table, seed)[rows] % FOLDS
-    with threadpool_limits(limits=1):
-        return _cross_validated(x, table.y[rows], fold, seed)
+    return _cross_validated(x, table.y[rows], fold, seed)
 
 
 def _thinned(table: Table, seed: int) -> Codes:
@@ -59,16 +58,18 @@ def _cross_validated(x: Vector, y: Vector, fold: Codes, seed: int) -> float | No
     from sklearn.metrics import roc_auc_score  # noqa: PLC0415
 
     total = weight = 0.0
-    for k in range(FOLDS):
-        learnt, tested = fold != k, fold == k
-        pairs = float(y[tested].sum() * (1 - y[tested]).sum())
-        if not pairs or not 0 < y[learnt].sum() < learnt.sum():
-            continue
-        trees = HistGradientBoostingClassifier(
-            max_iter=ROUNDS, max_leaf_nodes=8, random_state=seed, early_stopping=False
-        )
-        scores = trees.fit(x[learnt], y[learnt]).predict_proba(x[tested])[:, 1]
-        total, weight = total + pairs * float(roc_auc_score(y[tested], scores)), weight + pairs
+    # After the imports, or the limit would not reach their threads; on few rows threads only wait for one another.
+    with threadpool_limits(limits=1):
+        for k in range(FOLDS):
+            learnt, tested = fold != k, fold == k
+            pairs = float(y[tested].sum() * (1 - y[tested]).sum())
+            if not pairs or not 0 < y[learnt].sum() < learnt.sum():
+                continue
+            trees = HistGradientBoostingClassifier(
+                max_iter=ROUNDS, max_leaf_nodes=8, random_state=seed, early_stopping=False
+            )
+            scores = trees.fit(x[learnt], y[learnt]).predict_proba(x[tested])[:, 1]
+            total, weight = total + pairs * float(roc_auc_score(y[tested], scores)), weight + pairs
     return total / weight if weight else None
 
 

@@ -34,29 +34,27 @@ def findings(table: Table) -> Iterator[Finding]:
     """Unknowns, zeros and texts that know the answer; then columns that are emptied together."""
     fired: set[str] = set()
     for column in table.columns:
-        found = _worst(column, table)
-        if found is not None:
+        for found in _telling(column, table):
             fired.add(column.name)
             yield found
     yield from _together(table, fired)
 
 
-def _worst(column: Column, table: Table) -> Finding | None:
-    """The value of a column that moves the odds most, if it does so suspiciously."""
+def _telling(column: Column, table: Table) -> Iterator[Finding]:
+    """Of each kind (unknown, zero, text) the value that moves the odds most, if it does so suspiciously."""
     rows = np.bincount(column.codes, minlength=column.size)
     left = np.bincount(column.codes, weights=table.y, minlength=column.size)
     total, gone = float(len(table.y)), float(table.y.sum())
-    worst: tuple[float, int, Odds] | None = None
+    worst: dict[str, tuple[float, Finding]] = {}
     for code in _candidates(column, rows, table):
         found = odds(float(rows[code]), float(left[code]), total, gone, table.rows_per_group)
         size = max(found.least, 1 / found.least)
-        if size > _bound(column, code, found) and (worst is None or size > worst[0]):
-            worst = size, code, found
-    return (
-        None
-        if worst is None
-        else _finding(column, table.unit, worst[1], worst[2], (gone - worst[2].left) / (total - worst[2].rows))
-    )
+        if size <= _bound(column, code, found):
+            continue
+        finding = _finding(column, table.unit, code, found, (gone - found.left) / (total - found.rows))
+        if finding.kind not in worst or size > worst[finding.kind][0]:
+            worst[finding.kind] = size, finding
+    yield from (finding for _, finding in worst.values())
 
 
 def _candidates(column: Column, rows: npt.NDArray[np.intp], table: Table) -> list[int]:
