@@ -9,7 +9,7 @@ from flask import Response
 from api import cursors
 from api import score_schemas as schemas
 from api.auth import needs
-from api.bodies import answer, query
+from api.bodies import answer, linked, query
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.service import the_service
@@ -40,14 +40,15 @@ def get_model_history() -> Response:
     end = len(events) if before is None else min(before, len(events))
     start = max(end - limit, 0)
     cursor = cursors.write(start) if start else None
+    following = cursor and f"/v1/model/history?{urlencode({'limit': limit, 'cursor': cursor})}"
     served = [event.model_id for event in events if event.action != "refuse"]
     body = {
         "in_service": served[-1] if served else None,
         "next_cursor": cursor,
-        "next": cursor and f"/v1/model/history?{urlencode({'limit': limit, 'cursor': cursor})}",
+        "next": following,
         "entries": [_entry(event) for event in reversed(events[start:end])],
     }
-    return answer(body)
+    return linked(answer(body), following)
 
 
 def _entry(event: registry.Change) -> dict[str, Any]:

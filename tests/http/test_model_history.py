@@ -51,7 +51,9 @@ def test_it_tells_everything_newest_first(eventful, model_store):
 def test_pages_fit_together_while_models_change(eventful, root):
     served, _ = eventful
     whole = served.get("/v1/model/history").json["entries"]
-    page = served.get("/v1/model/history?limit=2").json
+    first = served.get("/v1/model/history?limit=2")
+    page = first.json
+    assert first.headers["Link"] == f'<{page["next"]}>; rel="next"'
     assert page["entries"] == whole[:2]
     registry.promote(root, put_model(root, NOW + timedelta(hours=4), shift=0.5), "ana", NOW + timedelta(hours=5), "new")
     rest = served.get(page["next"]).json
