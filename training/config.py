@@ -31,16 +31,22 @@ def load(path: Path | None, margin: float = 1.0) -> Config:
         declared = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"The configuration {path.name} is not valid TOML: {error}.") from None
-    _known(declared, (*_PLAIN, "allow_leak", "expert", "label", "measures", "profit"), path.name)
+    return read(declared, path.name, path.parent, margin)
+
+
+def read(declared: dict[str, Any], where: str, folder: Path, margin: float = 1.0) -> Config:
+    """A configuration from what a file declares. `where` names it in errors; paths are relative to `folder`.
+    `margin` is the deployment's."""
+    _known(declared, (*_PLAIN, "allow_leak", "expert", "label", "measures", "profit"), where)
     plain = {name: _whole(declared[name], name) for name in _PLAIN if name in declared}
     label = declared.get("label", {})
-    _known(label, tuple(field.name for field in fields(LabelParams)), f"[label] of {path.name}")
+    _known(label, tuple(field.name for field in fields(LabelParams)), f"[label] of {where}")
     params = LabelParams(**{name: _whole(value, name) for name, value in label.items()})
-    expert = path.parent / declared["expert"] if "expert" in declared else None
+    expert = folder / declared["expert"] if "expert" in declared else None
     measures = {name: _measure(name, entry) for name, entry in _tables(declared, "measures").items()}
     allowed = _texts(declared.get("allow_leak", []), "allow_leak")
     money = declared.get("profit", {})
-    _known(money, _PROFIT, f"[profit] of {path.name}")
+    _known(money, _PROFIT, f"[profit] of {where}")
     profit = ProfitParams(**{name: _number(value, name) for name, value in money.items()}, margin=margin)
     return Config(**plain, label=params, expert=expert, measures=measures, profit=profit, allow_leak=allowed)
 

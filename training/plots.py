@@ -17,9 +17,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from models.clock import parse_instant
 from training.canvas import COLOURS, INK, LINE, NAMES, PALE, SMALL, SOFT, axes, cut, titled
-from training.shapes import grid, shape
+from training.shapes import grid, shape, widest
 
-__all__ = ["NAMES", "calibration", "captured", "folds", "grid", "look_back", "months", "shape", "weights"]
+__all__ = ["NAMES", "calibration", "captured", "folds", "grid", "look_back", "months", "shape", "weights", "widest"]
 
 Floats = npt.NDArray[np.float64]
 Row = Mapping[str, Any]

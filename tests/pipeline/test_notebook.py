@@ -1,0 +1,165 @@
+"""The Python API: the guide runs, pandas goes in and out, and every part says what the commands say."""
+
+import doctest
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import training
+from models.errors import ArtefactError, ContractError, NaiveTime, SettingsError
+from models.health import expit
+from models.history import History
+from training import artefact, notebook, predict
+from training.notebook import Run
+from training.simulator import Simulated
+from training.train import Config, Trained
+
+GUIDE = Path(__file__).parents[2] / "docs" / "notebook.md"
+
+
+def test_the_guide_runs(tmp_path: Path) -> None:
+    found = doctest.testfile(
+        str(GUIDE), module_relative=False, globs={"folder": tmp_path}, encoding="utf-8", optionflags=doctest.ELLIPSIS
+    )
+    assert found.attempted > 40
+    assert found.failed == 0
+
+
+def test_importing_the_package_brings_nothing_heavy() -> None:
+    heavy = "{'pandas', 'matplotlib', 'sklearn', 'polars'}"
+    said = f"import sys, training; assert not {heavy} & set(sys.modules); assert 'fit' in dir(training)"
+    subprocess.run([sys.executable, "-c", said], check=True)
+
+
+def test_what_is_offered_is_there() -> None:
+    assert all(getattr(training, name) is not None for name in training.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'fitted'"):
+        training.fitted  # noqa: B018
+
+
+@pytest.fixture(scope="module")
+def run(trained: Trained) -> Run:
+    return Run(trained.model, artefact.plain(trained.report), Config(seed=3), trained)
+
+
+@pytest.fixture(scope="module")
+def frames(simulated: Simulated) -> dict[str, pd.DataFrame]:
+    return {name: table.to_pandas() for name, table in simulated.tables.items()}
+
+
+class TestFramesIn:
+    def test_pandas_gives_the_history_polars_gives(self, frames: dict[str, pd.DataFrame], history: History) -> None:
+        found = notebook.history(frames)
+        for name in frames:
+            assert found.frame(name).equals(history.frame(name)), name
+
+    def test_times_without_a_zone_are_utc_and_categories_are_texts(self) -> None:
+        frame = pd.DataFrame({"at": pd.to_datetime(["2026-01-02 03:04", None]), "kind": pd.Categorical(["a", None])})
+        found = notebook.polars(frame)
+        assert found["at"].to_list() == [datetime(2026, 1, 2, 3, 4, tzinfo=UTC), None]
+        assert found.schema["kind"] == pl.String
+
+    def test_other_zones_keep_their_instant(self) -> None:
+        at = pd.to_datetime(["2026-01-02 03:04"]).tz_localize("Europe/Berlin")
+        assert notebook.polars(pd.DataFrame({"at": at}))["at"].item() == datetime(2026, 1, 2, 2, 4, tzinfo=UTC)
+
+    def test_a_folder_is_read_as_the_command_reads_it(self, tmp_path: Path, frames: dict[str, pd.DataFrame]) -> None:
+        for name, frame in frames.items():
+            notebook.polars(frame).write_parquet(tmp_path / f"{name}.parquet")
+        assert notebook.history(tmp_path).interactions.height == len(frames["interactions"])
+
+    def test_what_is_no_table_of_the_contract_is_refused(self) -> None:
+        with pytest.raises(ContractError, match="calls"):
+            notebook.history({"calls": pd.DataFrame()})
+
+    @pytest.mark.parametrize(
+        "at", ["2026-03-02", pd.Timestamp("2026-03-02", tz="UTC"), datetime(2026, 3, 2, tzinfo=UTC)]
+    )
+    def test_moments(self, at: object) -> None:
+        assert notebook.moment(at) == datetime(2026, 3, 2, tzinfo=UTC)
+
+    @pytest.mark.parametrize("at", [pd.Timestamp("2026-03-02"), datetime(2026, 3, 2), "2026-03-02T08:00"])
+    def test_a_time_of_day_needs_its_offset(self, at: object) -> None:
+        with pytest.raises(NaiveTime):
+            notebook.moment(at)
+
+    def test_a_configuration_is_a_mapping_a_file_or_nothing(self, tmp_path: Path) -> None:
+        (tmp_path / "c.toml").write_text("blocks = 2\n[label]\nlook_back_days = 60\n")
+        told = {"blocks": 2, "label": {"look_back_days": 60}}
+        assert notebook.configured(told) == notebook.configured(tmp_path / "c.toml")
+        assert notebook.configured(None) == Config()
+        with pytest.raises(SettingsError, match="The configuration sets 'block'"):
+            notebook.configured({"block": 2})
+
+
+class TestRun:
+    def test_scores_are_those_of_predict(
+        self, run: Run, frames: dict[str, pd.DataFrame], history: History, simulated: Simulated
+    ) -> None:
+        scores = run.scores(frames, simulated.end, top=2)
+        said = predict.predict(run.model, history, simulated.end, 1.0, "EUR", 2)
+        assert tuple(scores.columns) == predict.COLUMNS
+        assert scores["p_silent"].tolist() == said["p_silent"].to_list()
+        assert all(len(reasons) <= 2 for reasons in scores["reasons"])
+
+    @pytest.mark.parametrize("target", ["churn", "silent"])
+    def test_contributions_sum_to_the_score(
+        self, run: Run, frames: dict[str, pd.DataFrame], simulated: Simulated, target: str
+    ) -> None:
+        parts = run.explain(frames, simulated.end, target)
+        scores = run.scores(frames, simulated.end).set_index("account_id")
+        found = expit(parts.sum(axis=1).to_numpy())
+        if target == "churn":
+            assert np.abs(found - scores.loc[parts.index, "p_churn"]).max() < 1e-9
+        else:
+            capped = np.minimum(found, scores.loc[parts.index, "p_churn"])
+            assert np.abs(capped - scores.loc[parts.index, "p_silent"]).max() < 1e-9
+
+    def test_it_is_kept_and_opened_again(self, run: Run, tmp_path: Path, artefacts: Path) -> None:
+        at = datetime(2026, 3, 2, tzinfo=UTC)
+        model_id = run.save(tmp_path / "here", created_at=at)
+        again = notebook.load(tmp_path / "here" / model_id)
+        assert again.model.model_id == model_id
+        assert again.report == run.report
+        assert run.save(created_at=at) == notebook.load(model_id).model.model_id
+        with pytest.raises(ArtefactError, match="stored already"):
+            again.save(tmp_path)
+        with pytest.raises(ArtefactError, match="No model is in service"):
+            notebook.load()
+
+    def test_tables_of_it(self, run: Run) -> None:
+        assert run.metrics("silent").loc["auc", "value"] == run.report["metrics"]["silent"]["auc"]["value"]
+        assert run.table("churn")["log_odds"].iloc[0] == run.model.churn.base
+        assert run.page().startswith("<!doctype html>")
+        assert "phase P2" in repr(run)
+
+    def test_every_drawing_draws_where_it_is_told(self, run: Run) -> None:
+        for draw in (
+            run.folds, run.look_back, run.months, run.calibration, run.captured, run.weights,
+            lambda ax: run.captured("churn", ax, of="revenue"), lambda ax: run.shape("days_to_renewal", ax),
+        ):  # fmt: skip
+            ax = Figure().add_subplot()
+            assert draw(ax=ax) is ax
+            assert isinstance(draw(ax=None), Axes)
+
+    def test_what_there_is_not_is_said(self, run: Run) -> None:
+        bare = Run(run.model, {"phase": "P0", "cutoff": "2026-01-01", "verdicts": ["Nothing yet."], "metrics": None})
+        for ask in (bare.metrics, bare.months, bare.folds, bare.weights, bare.calibration):
+            with pytest.raises(ContractError):
+                ask()
+        with pytest.raises(ContractError, match="no term for 'moon'"):
+            run.shape("moon")
+        with pytest.raises(ContractError, match="no grid"):
+            run.grid("a x b")
+        with pytest.raises(ContractError, match="not 'vocal'"):
+            run.table("vocal")  # type: ignore[arg-type]
+        with pytest.raises(ContractError, match="exits or revenue"):
+            run.captured(of="moon")
