@@ -161,7 +161,7 @@ def _column(values: "pd.Series[Any]") -> npt.NDArray[Any]:
     known = values.notna().to_numpy()
     cells = values.astype(object).to_numpy()
     if all(isinstance(cell, str) for cell in cells[known]):
-        return np.where(known, cells, None)
+        return np.array([cell if there else None for cell, there in zip(cells, known, strict=True)], dtype=object)
     numbers = np.full(len(cells), np.nan)
     numbers[known] = [float(cell) for cell in cells[known]]
     return _finite(numbers)

@@ -113,7 +113,7 @@ def _months(found: Mapping[str, Any]) -> Figure:
     rows = found["months"]
     told = "; ".join(f"{row['as_of'][:10]}: {row['left']} of {row['listed']}" for row in rows)
     caption = (
-        "The number in a bar: how many of that list left silently; the thin line: its interval; the blue mark: the "
+        "The number above a bar: how many of that list left silently; the thin line: its interval; the blue mark: the "
         "share among everybody who could have been listed."
     )
     title = f"Lists of {found['capacity']} that would have been issued"

@@ -115,16 +115,14 @@ def months(rows: Sequence[Row], ax: Axes | None = None) -> Axes:
     ax.bar(x, value, 0.62, color=COLOURS["silent"], alpha=0.75)
     ax.vlines(x, low, high, color=INK, lw=1.1, alpha=0.6)
     ax.plot(x, [row["base_rate"] for row in rows], "_", color=COLOURS["churn"], ms=17, mew=2.4)
+    told: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": SMALL, "color": INK}
     for place, row in enumerate(rows):
-        ax.annotate(
-            f"{row['left']}", (place, 0), (0, 3), textcoords="offset points", ha="center", fontsize=SMALL,
-            color="white", weight="bold",
-        )  # fmt: skip
+        ax.annotate(f"{row['left']}", (place, high[place]), (0, 3), **told)
     days = [_instant(row["as_of"]) for row in rows]
     many = max(1, -(-len(rows) // 12))
     ax.set_xticks(x[::many], [f"{day:%d %b}" for day in days][::many], rotation=35, ha="right", rotation_mode="anchor")
     ax.set_xlim(-0.6, len(rows) - 0.4)
-    ax.set_ylim(0, max(0.05, 1.08 * float(high.max(initial=0))))
+    ax.set_ylim(0, max(0.05, 1.12 * float(high.max(initial=0))))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     titled(ax, "share of the list that left silently")
     return ax
