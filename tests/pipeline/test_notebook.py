@@ -124,12 +124,10 @@ class TestRun:
             assert np.abs(capped - scores.loc[parts.index, "p_silent"]).max() < 1e-9
 
     def test_it_is_kept_and_opened_again(self, run: Run, tmp_path: Path, artefacts: Path) -> None:
-        at = datetime(2026, 3, 2, tzinfo=UTC)
-        model_id = run.save(tmp_path / "here", created_at=at)
-        again = notebook.load(tmp_path / "here" / model_id)
-        assert again.model.model_id == model_id
+        model_id = run.save(created_at=datetime(2026, 3, 2, tzinfo=UTC))
+        again = notebook.load(artefacts / model_id)
+        assert again.model.model_id == notebook.load(model_id).model.model_id == model_id
         assert again.report == run.report
-        assert run.save(created_at=at) == notebook.load(model_id).model.model_id
         with pytest.raises(ArtefactError, match="stored already"):
             again.save(tmp_path)
         with pytest.raises(ArtefactError, match="No model is in service"):
@@ -138,7 +136,6 @@ class TestRun:
     def test_tables_of_it(self, run: Run) -> None:
         assert run.metrics("silent").loc["auc", "value"] == run.report["metrics"]["silent"]["auc"]["value"]
         assert run.table("churn")["log_odds"].iloc[0] == run.model.churn.base
-        assert run.page().startswith("<!doctype html>")
         assert "phase P2" in repr(run)
 
     def test_every_drawing_draws_where_it_is_told(self, run: Run) -> None:

@@ -10,6 +10,7 @@ import pytest
 from models.history import History
 from models.scorecard import GridTerm, Scorecard, Term
 from training import artefact, collect, plots, report, shapes
+from training.notebook import Run
 from training.simulator import Simulated
 from training.svg import svg
 from training.train import Config, Trained, train
@@ -125,7 +126,7 @@ def test_what_was_not_measured_says_why(day_one: Trained) -> None:
 def test_a_report_of_nothing_but_a_phase_is_still_a_page(trained: Trained) -> None:
     """Models of other makers hold less; every section says so."""
     bare = {"phase": "P3", "cutoff": "2026-01-01T00:00:00Z", "verdicts": ["Nothing is known."], "metrics": None}
-    page = Page(report.page(trained.model, bare))
+    page = Page(Run(trained.model, bare).page())
     assert page.headings == list(report.SECTIONS.values())
     assert "Nothing was measured for this model." in report.card(trained.model, bare)
 
