@@ -219,10 +219,19 @@ def test_the_blend_takes_the_simpler_where_two_tie_and_weighs_where_both_help():
     a, b = rng.normal(size=(2, 4000))
     y = (rng.random(4000) < expit(a + b)).astype(np.float64)
     codes = np.arange(4000)
-    both, tried = blend.choose(np.column_stack([a, b]), y, codes)
+    both, compared = blend.choose(np.column_stack([a, b]), y, codes)
     assert both.weights == pytest.approx([1, 1], abs=0.15)
-    assert [step["taken"] for step in tried] == [True, True]
+    assert [step["taken"] for step in compared] == [False, True]
     y = (rng.random(4000) < expit(2 * a - 1)).astype(np.float64)
-    one, _ = blend.choose(np.column_stack([a, a + 0.01 * b]), y, codes)
-    assert (one.weights > 0).sum() == 1
+    one, compared = blend.choose(np.column_stack([a, a + 0.01 * b]), y, codes)
+    assert one.weights[1] == 0
     assert (one.weights.sum(), one.intercept) == pytest.approx((2, -1), abs=0.25)
+    assert [step["taken"] for step in compared] == [True, False]
+
+
+def test_members_that_tell_the_same_get_equal_parts():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=1000)
+    y = (rng.random(1000) < expit(a)).astype(np.float64)
+    found = blend.fit(np.column_stack([a, a]), y, [0, 1])
+    assert found.weights[0] == pytest.approx(found.weights[1], abs=1e-4)

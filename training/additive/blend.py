@@ -16,10 +16,11 @@ from scipy.optimize import minimize
 
 Floats = npt.NDArray[np.float64]
 
-#: A richer blend must be better by more than this many standard errors of the difference.
+#: The blend must be better than the simplest member by more than this many standard errors of the difference.
 TIE_ERRORS = 1.0
-#: Pretended rows that say: one member, taken once.
-_PRIOR_ROWS = 10.0
+#: Weights are held towards each other, as if known to be equal to about 1 / sqrt(50): members that predict nearly the
+#: same are not told apart by chance, and bag by bag those look worse than they are whose bags differ most.
+_PRECISION = 50.0
 
 
 @dataclass(frozen=True)
@@ -32,44 +33,32 @@ class Blend:
 
 
 def choose(held_out: Floats, y: Floats, groups: npt.NDArray[np.intp]) -> tuple[Blend, list[dict[str, object]]]:
-    """The blend of members (n, members), the simplest first. Members are taken in as long as the next one, the best
-    of those left, makes the blend better than chance would (rows of a group counted together). Also what was tried."""
-    chosen: list[int] = []
-    best: Blend | None = None
-    tried: list[dict[str, object]] = []
-    losses = np.zeros(len(y))
-    while len(chosen) < held_out.shape[1]:
-        left = [member for member in range(held_out.shape[1]) if member not in chosen]
-        candidates = [fit(held_out, y, sorted([*chosen, member])) for member in left]
-        found = min(candidates, key=lambda blend: blend.loss)
-        new = _losses(found, held_out, y)
-        gain, error = float((losses - new).mean()), _error(losses - new, groups)
-        taken = best is None or gain > TIE_ERRORS * error
-        tried.append({"weights": found.weights.tolist(), "loss": found.loss, "taken": taken})
-        if not taken:
-            break
-        best, losses = found, new
-        chosen = np.flatnonzero(found.weights > 0).tolist() or left[:1]
-        if len(tried) > held_out.shape[1]:
-            break
-    assert best is not None
-    return best, tried
+    """The blend of members (n, members), the simplest first, or that one alone where all together are not better by
+    more than chance (rows of a group counted together). Also what was compared."""
+    every = range(held_out.shape[1])
+    simplest, blended = fit(held_out, y, [0]), fit(held_out, y, every)
+    gains = _losses(simplest, held_out, y) - _losses(blended, held_out, y)
+    better = len(every) > 1 and float(gains.mean()) > TIE_ERRORS * _error(gains, groups)
+    compared: list[dict[str, object]] = [
+        {"weights": blend.weights.tolist(), "loss": blend.loss, "taken": (blend is blended) == better}
+        for blend in ([simplest, blended] if len(every) > 1 else [simplest])
+    ]
+    return blended if better else simplest, compared
 
 
 def fit(held_out: Floats, y: Floats, members: Sequence[int]) -> Blend:
-    """The best non-negative weights of these members."""
+    """The best weights of these members, none negative, held towards equal parts."""
     z = held_out[:, members]
-    prior = 1.0 / len(members)
 
     def objective(theta: Floats) -> tuple[float, Floats]:
         eta = theta[0] + z @ theta[1:]
-        off = theta[1:] - prior
-        value = float((np.logaddexp(0.0, eta) - y * eta).sum() + 0.5 * _PRIOR_ROWS * (off @ off))
+        off = theta[1:] - theta[1:].mean()
+        value = float((np.logaddexp(0.0, eta) - y * eta).sum() + 0.5 * _PRECISION * (off @ off))
         residual = 1 / (1 + np.exp(-eta)) - y
-        slope = np.concatenate([[residual.sum()], z.T @ residual + _PRIOR_ROWS * off])
+        slope = np.concatenate([[residual.sum()], z.T @ residual + _PRECISION * off])
         return value / len(y), slope / len(y)
 
-    start = np.concatenate([[0.0], np.full(len(members), prior)])
+    start = np.concatenate([[0.0], np.full(len(members), 1 / len(members))])
     bounds = [(None, None), *((0.0, None) for _ in members)]
     solved = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12}).x
     weights = np.zeros(held_out.shape[1])

@@ -107,7 +107,7 @@ def fit(
     for name in members:
         progress(f"fitting {name} on {bags} bags of {len(labels):,} rows")
         fitted.append(MEMBERS[name](material))
-    blend, tried = blending.choose(np.column_stack([member.held_out for member in fitted]), labels, codes)
+    blend, compared = blending.choose(np.column_stack([member.held_out for member in fitted]), labels, codes)
     progress("writing one scorecard")
     bases, parts = _summed(fitted, blend)
     if any(directions.values()):
@@ -125,7 +125,7 @@ def fit(
             for name, weight, member in zip(members, blend.weights.tolist(), fitted, strict=True)
         },
         "held_out_loss": blend.loss,
-        "tried": tried,
+        "compared": compared,
         "slope": float(blend.weights.sum()),
         "intercept": blend.intercept,
     }
