@@ -191,7 +191,7 @@ def monitor(
     if db and data is not None:
         raise click.UsageError("Say --db or --data FOLDER, not both.")
     settings = Settings.from_environment(os.environ)
-    model, _ = load_model(settings.artifacts, model_id or current_model_id(settings.artifacts))
+    model, _ = load_model(settings.artifacts, model_id or current_model_id(settings.artifacts), settings.trust)
     engine = None if data is not None else _store(settings)
     moment = as_of or (None if engine is None else _moment(engine))
     with telling(quiet=as_json) as tell:

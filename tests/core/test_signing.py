@@ -1,5 +1,6 @@
 """Signatures: who vouches for an artefact, what is refused, and that it is refused before anything is read."""
 
+import ast
 import base64
 import json
 import os
@@ -30,6 +31,7 @@ from models.registry import (
 )
 from models.settings import Settings
 
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 FACTS = Facts("expert prior, uncalibrated", "P0", {"a": "1"}, 0.04, {})
 
@@ -236,3 +238,13 @@ def test_one_bit_of_the_manifest_is_under_the_signature(root, key):
     assert strict(key).standing(manifest).state == "signed"
     for change in ({"status": "better"}, {"p_ref": 0.05}, {"files": {}}, {"metrics": {"auc": 1.0}}):
         assert strict(key).standing(replace(manifest, **change)).state == "bad"
+
+
+def test_whoever_opens_an_artefact_says_whom_to_trust():
+    """The default trusts everybody: a command or a service that forgot would open what it was told to refuse."""
+    forgot = []
+    for path in (path for room in ("api", "training") for path in (ROOT / room).rglob("*.py")):
+        calls = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call))
+        opens = (call for call in calls if getattr(call.func, "id", "") == "load_model")
+        forgot += [f"{path.name}:{call.lineno}" for call in opens if len(call.args) + len(call.keywords) < 3]
+    assert forgot == []
