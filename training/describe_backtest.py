@@ -56,8 +56,8 @@ def _ranking(report: Mapping[str, Any]) -> Iterator[str]:
         f"cases{between(auc)}; over the expert's tables that is {won['value']:+.3f} in AUC (95 % interval "
         f"{won['low']:+.3f} to {won['high']:+.3f})."
     )
-    if auc["low"] <= 0.5:
-        yield "Dice are not ruled out: on this history the order shows no skill that could be told from chance."
+    if auc["low"] <= 0.5 or (report["summary"]["lift"]["low"] or 0.0) <= 1:
+        yield "On this history the lists are not shown to be better than as many customers drawn at random."
 
 
 def _level(report: Mapping[str, Any]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from models.labels import LabelParams
 from models.scorecard import Target
 from models.scoring import is_quiet
 from training.cross import OutOfFold
+from training.groups import groups
 from training.horizons import horizons
 from training.metrics import evaluate
 from training.months import by_month
@@ -45,6 +46,8 @@ def measured(
         found["horizons"] = horizons(
             known, rows, target, cutoff, label, found, against=("contract", "expert"), k=capacity, seed=seed
         )
+        regions = known.accounts.select("account_id", "region")
+        found["groups"] = groups(rows.join(regions, on="account_id", how="left", maintain_order="left"), seed=seed)
         if target == "silent":
             found["by_month"] = by_month(rows.filter(pl.col("quiet")), capacity, seed=seed)
         metrics[target] = found
@@ -60,8 +63,19 @@ def tested_rows(matrix: pl.DataFrame, made: OutOfFold, look_back_days: int) -> p
         "segment",
         "billing",
         "decided_at",
+        _surveys().alias("surveys"),
         pl.col("mrr_now").cast(pl.Float64).alias("mrr"),
         is_quiet(tested["days_since_voice"], look_back_days).alias("quiet"),
     )
     rivals = {f"p_{name}": pl.Series(expit(getattr(made, name))) for name in RIVALS}
     return facts.with_columns(pl.Series("y", made.y), pl.Series("p", expit(made.fitted)), **rivals)
+
+
+def _surveys() -> pl.Expr:
+    """Whether the account can be heard through surveys: it answers, is asked and does not, or is not asked."""
+    asked = (pl.col("invitations_365d") > 0).fill_null(value=False)
+    return (
+        pl.when(pl.col("responses_365d") > 0).then(pl.lit("answers"))
+        .when(asked).then(pl.lit("asked, never answers"))
+        .otherwise(pl.lit("not asked"))
+    )  # fmt: skip

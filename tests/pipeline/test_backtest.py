@@ -192,11 +192,20 @@ class TestTheSentences:
             "Not run: 2024-05-01. The contacts begin late.",
         ]
 
-    def test_dice_are_called_dice(self) -> None:
-        quiet = {"auc": estimate(0.53, 0.45, 0.61), "gain": {"expert": {"auc": estimate(0.0, -0.1, 0.1)}}}
+    @pytest.mark.parametrize(
+        ("auc", "lift", "shown"),
+        [
+            ((0.53, 0.45, 0.61), (4.8, 3.1, 6.9), False),
+            ((0.56, 0.51, 0.60), (1.1, 0.7, 1.4), False),
+            ((0.56, 0.51, 0.60), (1.6, 1.1, 2.4), True),
+        ],
+    )
+    def test_what_may_be_chance_is_called_that(self, auc, lift, shown) -> None:
+        quiet = {"auc": estimate(*auc), "gain": {"expert": {"auc": estimate(0.0, -0.1, 0.1)}}}
         silent = {"observed_expected": estimate(1.0), "quiet": quiet}
-        said = " ".join(describe(report(metrics={"silent": silent}), LabelParams()))
-        assert "no skill that could be told from chance" in said
+        summary = report()["summary"] | {"lift": estimate(*lift)}
+        said = " ".join(describe(report(metrics={"silent": silent}, summary=summary), LabelParams()))
+        assert ("not shown to be better than as many customers drawn at random" in said) is not shown
 
     def test_months_without_exits_cannot_judge_a_list(self) -> None:
         nothing = estimate(None)
