@@ -12,7 +12,7 @@ from typing import Any, Literal
 import click
 
 from models.clock import isoformat, now
-from models.errors import PromotionRefused
+from models.errors import EbbtideError, PromotionRefused
 from models.settings import Settings
 from models.terminal import Moment, telling
 from training.reading import end_of, read_history
@@ -110,7 +110,10 @@ def train(
         model_id = artefact.save(trained, settings.artifacts, now(), chosen, _revision(), signer, command)
         if promote:
             tell("comparing with the model in service")
-            against_served(settings, model_id, history, this_user(), now(), tell, trained.tested)
+            try:
+                announce([against_served(settings, model_id, history, this_user(), now(), tell, trained.tested)])
+            except EbbtideError as error:  # the model is stored; whether it may serve without, the rules decide
+                announce([f"Not compared with the model in service: {error}"])
     refused = None
     if promote:
         try:
