@@ -336,7 +336,6 @@ def honeypots(seeds: int) -> None:
             frame = matrix.hstack(traps.rename(shown))
             findings = examine(
                 frame, [*FEATURES.names, *shown.values()], "y_churn", "account_id", as_of="as_of", seed=seed,
-                read=FEATURES.names,
             )  # fmt: skip
             meant = {new: old for old, new in shown.items()}
             for column in {found.column for found in findings.found}:

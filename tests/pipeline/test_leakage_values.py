@@ -155,6 +155,16 @@ class TestEncodedIds:
         counts = dice(seed).poisson(9, N)
         assert kinds(a_table(calls=counts, other=dice(seed).integers(0, 40, N)), "calls", "other") == set()
 
+    @pytest.mark.parametrize("seed", range(8))
+    def test_shares_that_are_mostly_nothing_over_many_rows_per_account(self, seed):
+        # One value holds most rows, the others a few each; exits come in runs of rows.
+        account = np.repeat(np.arange(300), 12)
+        n = len(account)
+        y = ((dice(seed).random(300) < 0.2)[account] & (np.tile(np.arange(12), 300) > 8)).astype(int)
+        total = dice(seed + 1).integers(1, 60, n)
+        share = np.where(dice(seed + 2).random(n) < 0.8, 0.0, dice(seed + 3).binomial(total, 0.3) / total)
+        assert kinds(pl.DataFrame({"id": account, "y": y, "x": share}), "x") == set()
+
 
 class TestCopies:
     def honest(self, n=1000):

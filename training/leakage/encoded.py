@@ -22,6 +22,8 @@ from training.leakage.findings import Finding
 
 #: Fewer distinct values say nothing.
 VALUES = 20
+#: Groups that share a value, for what is chance in its rate to be known.
+PIECES = 3
 #: Where chance is less of the differences than this, the check cannot tell.
 CHANCE = 0.1
 #: Share of the chance that has to be explained ...
@@ -32,9 +34,7 @@ LUCK = 1e-5
 
 def findings(table: Table) -> Iterator[Finding]:
     """Columns that explain what only chance can have made."""
-    if min(table.events, table.others) < LEAST:
-        return
-    for column in table.columns:
+    for column in table.columns if min(table.events, table.others) >= LEAST else ():
         measured = _chance_known(column, table)
         if measured is None or measured[0] <= KNOWN:
             continue
@@ -60,30 +60,40 @@ def _chance_known(column: Column, table: Table) -> tuple[float, float] | None:
 
 
 def _explained(codes: Codes, x: Vector, y: Vector, groups: Codes) -> tuple[float, float] | None:
-    """Analysis of variance with the rows of one group at one value as one piece of evidence."""
+    """The share of chance explained, from values that several groups share.
+
+    Rows of one group at one value are one piece of evidence. The chance in a value's rate is the variance of a mean of
+    its pieces (each as heavy as its rows); what is left over of it beside a line through the values is compared with a
+    chi-squared of as many degrees of freedom as those variances are worth together (Satterthwaite).
+    """
     codes = np.unique(codes, return_inverse=True)[1]
     levels = int(codes.max(initial=-1)) + 1
     if levels < VALUES:
         return None
     pieces, piece = np.unique(groups * levels + codes, return_inverse=True)
-    n = len(pieces)
-    if n < 3 * levels:
-        return None
     rows = np.bincount(piece).astype(np.float64)
-    share = np.bincount(piece, weights=y) / rows
     level = pieces % levels
+    count = np.bincount(level, minlength=levels)
     weight = np.bincount(codes).astype(np.float64)
     rate = np.bincount(codes, weights=y) / weight
-    value = np.bincount(codes, weights=x) / weight
-    between = float(weight @ (rate - y.mean()) ** 2)
-    chance = (levels - 1) * float(rows @ (share - rate[level]) ** 2) / (n - levels)
-    if between <= 0 or chance / between <= CHANCE:
+    off = rows * (np.bincount(piece, weights=y) / rows - rate[level])
+    used = count >= PIECES
+    if used.sum() < VALUES:
         return None
-    left_over = max(0.0, between * (1 - _fit(value, rate, weight)) / chance)
-    # Rare exits make rougher rates than many values suggest.
-    freedom = min(levels - 2.0, float((share > 0).sum()), float((share < 1).sum()))
+    spread = np.bincount(level, weights=off**2, minlength=levels)[used] / weight[used]
+    chance = spread * count[used] / (count[used] - 1)
+    value = (np.bincount(codes, weights=x) / weight)[used]
+    return _compared(value, rate[used], weight[used], chance)
+
+
+def _compared(value: Vector, rate: Vector, weight: Vector, chance: Vector) -> tuple[float, float] | None:
+    total, between = float(chance.sum()), float(weight @ (rate - np.average(rate, weights=weight)) ** 2)
+    if total <= 0 or total / between <= CHANCE:
+        return None
+    left_over = max(0.0, between * (1 - _fit(value, rate, weight)) / total)
+    freedom = max(1.0, total**2 / float(chance @ chance) - 2)
     lucky = float(chdtr(freedom, left_over * freedom))
-    return (1 - left_over if lucky < LUCK else 0.0), float(levels)
+    return (1 - left_over if lucky < LUCK else 0.0), float(len(value))
 
 
 def _fit(value: Vector, rate: Vector, weight: Vector) -> float:

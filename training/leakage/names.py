@@ -118,17 +118,12 @@ def _innocent(said: Sequence[str]) -> bool:
     return any(word in said and set(said) & set(others) for word, others in INNOCENT)
 
 
-def findings(
-    names: Collection[str], label: str, alone: Mapping[str, Alone], read: Collection[str] = ()
-) -> Iterator[Finding]:
-    """Columns whose name says they were written after the decision, weighed by how well they rank alone.
-
-    read  columns somebody has read already: the product's own features
-    """
+def findings(names: Collection[str], label: str, alone: Mapping[str, Alone]) -> Iterator[Finding]:
+    """Columns whose name says they were written after the decision, weighed by how well they rank alone."""
     for name in names:
         low = alone[name].low if name in alone else 0.0
         sure = certain(name, label)
-        if name in read or not (sure or (doubtful(name) and low > NOTICEABLE)):
+        if not (sure or (doubtful(name) and low > NOTICEABLE)):
             continue
         number = f" and ranks those who left with an AUC of at least {low:.3f} alone" if low > NOTICEABLE else ""
         yield Finding(

@@ -41,7 +41,8 @@ def examine(
     known_at    the moment each row was written down
     decided_at  the moment the customer decided to leave; null for those who stayed
     seed        of the groups' folds
-    read        columns whose names somebody has read: the product's own features
+    read        columns that are proved otherwise (the product's own features: recomputed from each row's own past);
+                of these only `auc` is asked
     Raises `ContractError` for a label that is not 0, 1 or null.
     """
     roles = Roles(label, group, as_of, known_at, decided_at)
@@ -65,29 +66,31 @@ def _looked(
     rows = frame.filter(pl.col(roles.label).is_not_null())
     table = codes.of(rows, columns, roles.label, roles.group)
     single = alone.measured(table, seed)
+    unread = [name for name in columns if name not in read]
+    # What is computed here from the history cannot have been made from labels; rare exits in few accounts look like it.
+    asked = replace(table, columns=tuple(column for column in table.columns if column.name not in read))
     found = [
-        *_columns(table, single, roles.label, read),
-        *_times(rows, [name for name in columns if name not in read], single, roles),
+        *alone.findings(single),
+        *_columns(asked, single, roles.label),
+        *_times(rows, unread, single, roles),
         *twins.findings(rows, columns, table),
     ]
     known = {(one.column, one.kind) for one in found}
-    found += [one for one in accounts.findings(rows, columns, roles, seed) if (one.column, one.kind) not in known]
+    found += [one for one in accounts.findings(rows, unread, roles, seed) if (one.column, one.kind) not in known]
     aucs = {name: value.auc for name, value in single.items()}
     return table, Findings(ordered(found), tuple(columns), aucs, not_checked=alone.unmeasured(table, roles.label))
 
 
-def _columns(table: Table, single: dict[str, alone.Alone], label: str, read: Collection[str]) -> Iterator[Finding]:
-    yield from alone.findings(single)
-    yield from names.findings([column.name for column in table.columns], label, single, read)
+def _columns(table: Table, single: dict[str, alone.Alone], label: str) -> Iterator[Finding]:
+    yield from names.findings([column.name for column in table.columns], label, single)
     yield from values.findings(table)
-    # What is computed here from the history cannot have been made from labels; rare exits in few accounts look like it.
-    yield from (found for found in encoded.findings(table) if found.column not in read)
+    yield from encoded.findings(table)
 
 
 def _times(
     rows: pl.DataFrame, columns: Sequence[str], single: dict[str, alone.Alone], roles: Roles
 ) -> Iterator[Finding]:
-    """What can be said of times, as far as the table has them. The product's own features are recomputed instead."""
+    """What can be said of times, as far as the table has them."""
     yield from times.known_findings(rows, roles)
     yield from times.later_findings(rows, columns, roles)
     yield from panel.findings(rows, columns, roles)
