@@ -83,53 +83,66 @@ def theirs(table: wide.Table, rival: Rival) -> Callable[[npt.NDArray[np.intp], n
 
 
 def ranks(results: list[Result]) -> dict[str, tuple[float, float]]:
-    """Model -> rank by log loss and by AUC, 1 the best; differences below `TIE` share a rank."""
+    """Model -> rank by log loss and by AUC, 1 the best; those within the same `TIE` behind the best share a rank."""
     auc, loss, _ = np.array([result.mean for result in results]).T
-    by_loss, by_auc = (rankdata(np.round((values - values.min()) / TIE), "min") for values in (loss, -auc))
+    by_loss, by_auc = (rankdata((values - values.min()) // TIE, "min") for values in (loss, -auc))
     return {result.model: (float(a), float(b)) for result, a, b in zip(results, by_loss, by_auc, strict=True)}
 
 
-def told(table: wide.Table, results: list[Result]) -> list[str]:
-    """A table's lines: one per model, then what being additive costs."""
-    found = ranks(results)
-    lines = [
-        f"\n{table.name}: {len(table.y):,} rows, {len(table.columns)} columns, base rate {table.y.mean():.3f}; without "
-        + ", ".join(f"{name} ({why})" for name, why in table.dropped.items()),
-        f"{'model':<15}{'AUC':>16}{'log loss':>16}{'Brier':>16}{'rank loss':>11}{'rank AUC':>10}{'work':>9}",
-    ]
-    for result in results:
-        spread = result.scores.std(axis=0, ddof=1)
-        cells = "".join(f"{m:>9.4f} ±{s:.4f}" for m, s in zip(result.mean, spread, strict=True))
-        by_loss, by_auc = found[result.model]
-        lines.append(f"{result.model:<15}{cells}{by_loss:>11.0f}{by_auc:>10.0f}{result.seconds:>7.0f} s")
+def heading(table: wide.Table) -> str:
+    """What the table is, and the names of the columns of `line`."""
+    dropped = ", ".join(f"{name} ({why})" for name, why in table.dropped.items())
+    size = f"{len(table.y):,} rows, {len(table.columns)} columns, base rate {table.y.mean():.3f}"
+    return (
+        f"\n{table.name}: {size}; without {dropped}\n{'model':<15}{'AUC':>16}{'log loss':>16}{'Brier':>16}{'work':>9}"
+    )
+
+
+def line(result: Result) -> str:
+    """Mean and standard deviation over the folds of AUC, log loss and Brier score, and seconds of work."""
+    spread = result.scores.std(axis=0, ddof=1)
+    cells = "".join(f"{m:>9.4f} ±{s:.4f}" for m, s in zip(result.mean, spread, strict=True))
+    return f"{result.model:<15}{cells}{result.seconds:>7.0f} s"
+
+
+def summary(results: list[Result]) -> list[str]:
+    """Ranks, and what being additive costs."""
+    found = [f"{model} {by_loss:.0f}/{by_auc:.0f}" for model, (by_loss, by_auc) in ranks(results).items()]
+    lines = [f"rank by log loss/AUC, ties within {TIE}: {', '.join(found)}"]
     boxes = [result for result in results if result.model not in _ADDITIVE]
     mine = next((result for result in results if result.model == OURS), None)
     if mine and boxes:
         auc = max(result.mean[0] for result in boxes) - mine.mean[0]
         loss = mine.mean[1] - min(result.mean[1] for result in boxes)
         lines.append(f"cost of being additive, against the best black box: AUC {auc:+.4f}, log loss {loss:+.4f}")
+    if mine and len(results) > 1:
+        behind = max(result.mean[0] for result in results if result is not mine) - mine.mean[0]
+        lines.append(f"AUC behind the best of all others: {behind:+.4f}")
     return lines
 
 
 def compare(names: list[str], models: list[str]) -> None:
-    """Print every table's lines and the mean ranks."""
+    """Print every table's lines as they are found, and the mean ranks."""
     every = []
     for name in names:
         try:
             table = wide.read(name)
-        except FileNotFoundError as absent:
-            print(f"\n{name}: skipped, {absent.filename or absent} is not at hand (set EBBTIDE_SHARED_DATA)")
+        except FileNotFoundError:
+            print(f"\n{name}: skipped, its files are not in {wide.folder()} (set EBBTIDE_SHARED_DATA)")
             continue
+        print(heading(table), flush=True)
         results = []
         for model in models:
             results.append(measure(table, model, ours(table) if model == OURS else theirs(table, RIVALS[model])))
-        print("\n".join(told(table, results)), flush=True)
+            print(line(results[-1]), flush=True)
+        print("\n".join(summary(results)), flush=True)
         every.append(ranks(results))
-    if every:
-        print(f"\n{'mean rank':<15}{'log loss':>10}{'AUC':>8}{'first by log loss':>20}{'first by AUC':>15}")
-    for model in models if every else []:
+    if not every:
+        return
+    print(f"\n{'mean rank':<15}{'log loss':>10}{'AUC':>8}{'first by log loss':>20}{'first by AUC':>15}")
+    for model in models:
         by_loss, by_auc = np.array([found[model] for found in every]).T
-        first = f"{(by_loss == 1).sum():>18} of {len(every)}{(by_auc == 1).sum():>10} of {len(every)}"
+        first = f"{(by_loss == 1).sum():>15} of {len(every)}{(by_auc == 1).sum():>10} of {len(every)}"
         print(f"{model:<15}{by_loss.mean():>10.1f}{by_auc.mean():>8.1f}{first}")
 
 

@@ -205,10 +205,10 @@ def _knots(values: Sequence[float] | Sequence[str]) -> Knots:
     return _texts(values) if any(isinstance(value, str) for value in values) else floats(values)  # type: ignore[arg-type]
 
 
-def _nested(values: Sequence[Any]) -> Grid:
+def _nested(values: Any) -> Any:
     """A grid's entries as floats in tuples, whatever number and sequence types they came in."""
-    cells = values.tolist() if hasattr(values, "tolist") else values
-    return tuple(_nested(cell) if isinstance(cell, Sequence) else float(cell) for cell in cells)
+    plain = values.tolist() if hasattr(values, "tolist") else values
+    return tuple(map(_nested, plain)) if isinstance(plain, list | tuple) else float(plain)
 
 
 def _flat(grid: Grid, depth: int) -> tuple[float, ...]:
