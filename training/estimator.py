@@ -39,8 +39,8 @@ class ScorecardClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 `full`   boosted tables, and grids of two and three columns where they pay
                 `quick`  boosted tables and straight lines, no grids
                 `lines`  straight lines by a penalised logistic regression
-                With fewer than 20 rows of either outcome nothing can be boosted, and lines are fitted whatever was
-                asked for; `fitter_` says what was done
+                With few groups (or, without groups, rows) of either outcome nothing can be boosted, and lines are
+                fitted whatever was asked for; `fitter_` says what was done
     seed        of everything random
 
     After `fit`: `scorecard_` (the model), `classes_`, `n_features_in_`, `feature_names_in_` (of frames), `columns_`
@@ -104,10 +104,11 @@ class ScorecardClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self, columns: dict[str, npt.NDArray[Any]], labels: npt.NDArray[np.float64], codes: npt.NDArray[Any]
     ) -> tuple[str, Scorecard, dict[str, Any]]:
         """What was fitted, its scorecard, and how it came about."""
-        from training.additive.fitter import LEAST_EVENTS, fit  # noqa: PLC0415 (brings the boosting library along)
+        from training.additive.fitter import LEAST_GROUPS, fit  # noqa: PLC0415 (brings the boosting library along)
 
+        rarer = min(len(np.unique(codes[labels == outcome])) for outcome in (0, 1))
         try:
-            if not EFFORTS[self.effort] or min(labels.sum(), (1 - labels).sum()) < LEAST_EVENTS:
+            if not EFFORTS[self.effort] or rarer < LEAST_GROUPS:
                 return "lines", lines.fit(columns, labels, directions=self.directions, seed=self.seed), {}
             fitted = fit(
                 columns, labels, codes, directions=self.directions or {}, seed=self.seed, members=EFFORTS[self.effort]

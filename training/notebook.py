@@ -30,6 +30,7 @@ from training import config as configs
 from training import report as reporting
 from training.reading import end_of
 from training.figures import cards
+from training.reading import end_of
 from training.train import Config, Trained, train
 
 #: The tables of the data contract by name, as pandas or Polars frames; a folder of contract files; or a history.

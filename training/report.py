@@ -8,6 +8,7 @@ What a report does not hold has its section all the same, with a sentence that s
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from models.model import ChurnModel
@@ -74,8 +75,8 @@ SUBTYPES = {
     "quiet_after_failure": "quiet after something failed",
     "other": "none of these",
 }
-#: A grid with more entries is drawn, not printed.
-PRINTED_GRID = 100
+#: A grid with more entries is drawn, not printed; of a table with more lines, neighbours are printed as one.
+PRINTED_GRID, PRINTED_LINES = 100, 24
 
 
 def card(model: ChurnModel, report: Mapping[str, Any], origin: Mapping[str, Any] | None = None) -> str:
@@ -112,6 +113,7 @@ def _render(
         "tiles": summary.tiles(report), "why": {"no_metrics": _no_metrics(report)},
         "sections": list(SECTIONS.items()), "pages": PAGES, "shown": SHOWN, "questions": QUESTIONS, "names": NAMES,
         "rival_names": RIVALS, "left_out": LEFT_OUT, "subtypes": SUBTYPES, "printed_grid": PRINTED_GRID,
+        "printed_lines": PRINTED_LINES,
     }  # fmt: skip
     return environment.get_template(template).render(context)
 
@@ -181,7 +183,7 @@ def _flat(table: Iterable[float]) -> bool:
 
 
 def _lines(term: Term | GridTerm) -> list[tuple[str, float]]:
-    """The lines of a table: neighbouring bins that print the same number are one."""
+    """The lines of a table: neighbouring bins that print the same number are one; so are those of a very fine table."""
     rows = list(zip(term.bins, term.table, strict=True))
     if not isinstance(term, Term) or term.kind != "steps":
         return rows
@@ -192,7 +194,11 @@ def _lines(term: Term | GridTerm) -> list[tuple[str, float]]:
             found[-1].append(row)
         else:
             found.append([row])
-    return [(_joined([text for text, _ in run]), run[0][1]) for run in found] + rest
+    if len(found) > PRINTED_LINES:
+        # Finer than anybody reads: neighbours are joined, with their mean.
+        runs = np.array_split(np.arange(len(found)), PRINTED_LINES)
+        found = [[row for i in part for row in found[i]] for part in runs]
+    return [(_joined([text for text, _ in run]), sum(value for _, value in run) / len(run)) for run in found] + rest
 
 
 def _joined(bins: list[str]) -> str:

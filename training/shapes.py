@@ -32,7 +32,7 @@ def shape(
     if counts is not None and any(counts):
         _bars(ax, first, drawn, np.array(counts, dtype=np.float64))
     ax.axhline(0, color=LINE, lw=1, zorder=0)
-    _room(ax, np.concatenate([np.concatenate(_band(term)) for term in by_target.values()]))
+    _room(ax, np.concatenate([np.concatenate((term.table, *_band(term))) for term in by_target.values()]))
     titled(ax, "log-odds", unit)
     return ax
 
@@ -49,9 +49,11 @@ def grid(term: GridTerm, third: int = 0, ax: Axes | None = None, *, labels: Sequ
     image = ax.imshow(values, cmap=DIVERGING, vmin=-most, vmax=most, aspect="auto", origin="lower")
     names = [_places(axis) for axis in term.axes]
     for axis, texts in zip((ax.yaxis, ax.xaxis), names[:2], strict=True):
-        chosen = spread(len(texts), 8)
+        chosen = spread(len(texts), 7)
         axis.set_ticks(chosen, [cut(texts[i], 14) for i in chosen])
     ax.tick_params(axis="x", rotation=30)
+    for text in ax.get_xticklabels():
+        text.set(ha="right", rotation_mode="anchor")
     if values.size <= 60:
         _written(ax, values, most)
     else:
@@ -59,7 +61,7 @@ def grid(term: GridTerm, third: int = 0, ax: Axes | None = None, *, labels: Sequ
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=SMALL, colors=SOFT, length=0)
     rows, columns, *_ = labels or term.features
-    titled(ax, f"up: {cut(rows, 40)}", cut(columns, 48))
+    titled(ax, f"up: {cut(rows, 22)}; along: {cut(columns, 22)}")
     return ax
 
 
@@ -180,6 +182,8 @@ def _ticks(ax: Axes, knots: Floats, at: Floats, unknown: float, *, to_scale: boo
         names = [value(t) for t in places]
     else:
         chosen = spread(len(knots), 7) if len(knots) else []
+        if len(knots) > 12:  # the last one would run into the word beside it
+            chosen = chosen[:-1]
         places, names = [float(at[i]) for i in chosen], [value(float(knots[i])) for i in chosen]
     ax.set_xticks([*places, unknown], [*names, "unknown"])
 

@@ -221,5 +221,9 @@ class TestPlots:
     def test_the_lines_of_a_table_join_what_prints_the_same(self) -> None:
         term = Term("x", "steps", knots=(1, 2, 3), values=(0.1, 0.1, 0.4, 0.4), missing=0.4)
         assert report._lines(term) == [("< 2", 0.1), (">= 2", 0.4), ("missing", 0.4)]
+        fine = Term("x", "steps", knots=tuple(range(100)), values=tuple(float(i) for i in range(101)))
+        lines = report._lines(fine)
+        assert len(lines) == report.PRINTED_LINES + 1
+        assert lines[0] == ("< 4", 2.0)
         flat = Term("x", "steps", knots=(1, 2), values=(0.1, 0.1, 0.1))
         assert report._lines(flat)[0] == ("any", 0.1)
