@@ -28,7 +28,6 @@ from models.settings import Settings
 from training import artefact, plots, predict
 from training import config as configs
 from training import report as reporting
-from training.reading import end_of
 from training.figures import cards
 from training.reading import end_of
 from training.train import Config, Trained, train
