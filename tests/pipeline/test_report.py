@@ -142,6 +142,25 @@ def test_the_card_has_the_sections_of_the_convention(made: tuple[Trained, str]) 
     assert "- **Seed**: `3`" in text
 
 
+def test_overruled_leakage_is_told_in_both(trained: Trained) -> None:
+    plain = artefact.plain(trained.report)
+    finding = {
+        "kind": "auc",
+        "severity": "error",
+        "column": "x",
+        "what": "x knows too much.",
+        "way_out": "",
+        "numbers": {},
+    }
+    plain["leakage"] = plain["leakage"] | {
+        "findings": [finding],
+        "overrides": [{"who": "mia", "when": "2026-03-01T00:00:00Z", "finding": finding}],
+    }
+    said = "by mia, 2026-03-01T00:00:00Z: x knows too much."
+    assert f"**Leakage overruled** {said}" in report.card(trained.model, plain)
+    assert said in report.page(trained.model, plain)
+
+
 def test_texts_of_the_data_are_escaped(trained: Trained) -> None:
     plain = artefact.plain(trained.report)
     plain["verdicts"] = ["<script>alert(1)</script>"]
