@@ -11,9 +11,10 @@ from training.describe_lists import between, percent
 def describe(report: Mapping[str, Any], params: LabelParams, *, alone: bool = False) -> Iterator[str]:
     """Sentences about a report of `training.backtest`; `alone`: of an expert's file, beside the usual one."""
     yield _summary(report, params)
-    yield from _beside(report, alone=alone)
-    yield from _ranking(report)
-    yield from _level(report)
+    if report["summary"]["lift"]["value"] is not None:
+        yield from _beside(report, alone=alone)
+        yield from _ranking(report)
+        yield from _level(report)
     yield from _uncalibrated(report, alone=alone)
     yield from _ungraded(report)
 

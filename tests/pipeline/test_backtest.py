@@ -212,5 +212,6 @@ class TestTheSentences:
         summary = report()["summary"] | {"left": 0, "precision": estimate(0.0, 0.0, 0.0), "lift": nothing}
         summary["by_loss"] = {"left": 0, "precision": 0.0, "revenue_share": nothing}
         silent = {"observed_expected": nothing, "quiet": {"auc": nothing, "gain": {"expert": {"auc": nothing}}}}
-        first, *_ = describe(report(summary=summary, metrics={"silent": silent}), LabelParams())
+        first, second, *_ = describe(report(summary=summary, metrics={"silent": silent}), LabelParams())
         assert first.endswith("nobody else did either, so the lists cannot be judged.")
+        assert second.startswith("In 1 of these months too little was known to fit anything")
