@@ -24,6 +24,7 @@ from models.errors import (
     EbbtideError,
     FeatureMismatch,
     NotScored,
+    TableModel,
     UnknownAccount,
     UnknownList,
 )
@@ -40,6 +41,7 @@ CORE: tuple[tuple[type[EbbtideError], int, str], ...] = (
     (UnknownAccount, 404, "unknown_account"),
     (UnknownList, 404, "unknown_list"),
     (NotScored, 409, "not_scored"),
+    (TableModel, 409, "model_reads_table"),
     (FeatureMismatch, 422, "feature_mismatch"),
     (ContractError, 422, "invalid_data"),
     (RunInProgress, 409, "run_in_progress"),

@@ -36,7 +36,7 @@ def get_health(account_id: str) -> Response:
     """The latest score of an account with its reasons.
 
     409 says why there is none: `account_is_test`, `account_not_started`, `account_ended`, `account_leaving`,
-    `account_unpaid` or `not_scored_yet`.
+    `account_unpaid` or `not_scored_yet`; `model_reads_table` where the model in service will never score it.
     """
     service = the_service()
     asked = query("target", "fields")
@@ -51,6 +51,9 @@ def latest(service: Service, account_id: str) -> StoredScore:
         return service.store.latest(account_id)
     except NotScored:
         why = service.store.why_not_scored(account_id, service.clock(), service.serving.label())
+        if isinstance(why, NotScoredBecause) and why.standing == "waiting":
+            # No run will ever score it while a model of a table is in service.
+            service.serving.require_history()
     raise not_scored(why) if isinstance(why, NotScoredBecause) else why
 
 

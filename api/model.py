@@ -26,11 +26,12 @@ def describe(served: Served) -> dict[str, Any]:
     """The model and its features as a caller sees them."""
     model, manifest = served.model, served.manifest
     range_ = manifest.data_range
-    used = {*model.churn.features, *model.silent.features}
+    used = {name for card in model.cards.values() for name in card.features}
     return {
         "id": model.model_id,
         "status": model.status,
         "phase": model.phase,
+        "source": model.columns.source,
         "created_at": manifest.created_at,
         "trained_on": None if range_ is None else {"from": range_[0], "to": range_[1]},
         "p_ref": model.health.p_ref,
@@ -38,7 +39,7 @@ def describe(served: Served) -> dict[str, Any]:
         "thresholds": dict(manifest.thresholds),
         "metrics": dict(manifest.metrics),
         "versions": dict(manifest.versions),
-        "terms": {"churn": list(model.churn.names), "silent": list(model.silent.names)},
+        "terms": {target: list(card.names) for target, card in model.cards.items()},
         "features": [
             {
                 "name": column.name,

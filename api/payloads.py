@@ -63,7 +63,9 @@ def trend(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def horizon(model: ChurnModel) -> dict[str, Any]:
-    """Within which days from as_of the probabilities hold."""
+    """Within which days from as_of the probabilities hold; null where a table's label says no such thing."""
+    if model.of_table:
+        return {"horizon": None}
     label = model.label
     return {"horizon": {"from_days": label.blackout_days, "to_days": label.blackout_days + label.horizon_days}}
 

@@ -102,7 +102,9 @@ def _chance(meaning: str, **options: Any) -> fields.Field[Any]:
 class RowScore(ma.Schema):
     """What features alone can say."""
 
-    horizon = fields.Nested(Horizon, required=True)
+    horizon = fields.Nested(
+        Horizon, required=True, allow_none=True, metadata=said("null: the model of a table, whose label says it")
+    )
     health = fields.Float(
         required=True,
         validate=validate.Range(0, 100),
@@ -112,9 +114,13 @@ class RowScore(ma.Schema):
     band = fields.String(required=True, validate=validate.OneOf(BANDS))
     p_churn = _chance("probability of leaving by own will within the horizon; high is bad", required=True)
     p_churn_range_80 = _pair("80 % interval; null where the model carries no spread", required=True, allow_none=True)
-    p_silent = _chance("probability of leaving without a word; never above p_churn", required=True)
+    p_silent = _chance(
+        "probability of leaving without a word; never above p_churn; null: the model of a table knows nothing of it",
+        required=True,
+        allow_none=True,
+    )
     p_silent_range_80 = _pair("80 % interval; null where the model carries no spread", required=True, allow_none=True)
-    p_vocal = _chance("p_churn - p_silent", required=True)
+    p_vocal = _chance("p_churn - p_silent; null where p_silent is", required=True, allow_none=True)
     components = fields.Nested(
         _COMPONENTS, required=True, metadata=said("health points; 50 plus their sum is health_unclipped")
     )
@@ -212,7 +218,10 @@ class ScoreItem(ma.Schema):
     contracts = fields.List(fields.Nested(OwnContract))
     outreach = fields.List(fields.Nested(OwnOutreach))
     measures = fields.List(fields.Nested(OwnMeasure))
-    as_of = fields.DateTime(allow_none=True, metadata=said("of a raw history; null: now"))
+    as_of = fields.DateTime(
+        allow_none=True,
+        metadata=said("of a raw history, or of features that hold dates (the model of a table); null: now"),
+    )
 
 
 class ScoreRequest(ma.Schema):
@@ -269,7 +278,7 @@ class FeatureLine(ma.Schema):
 
 
 _TERMS: type[ma.Schema] = ma.Schema.from_dict(
-    {target: fields.List(fields.String(), required=True) for target in ("churn", "silent")},
+    {target: fields.List(fields.String(), required=target == "churn") for target in ("churn", "silent")},
     name="Terms",
 )
 
@@ -280,6 +289,11 @@ class Model(ma.Schema):
     id = fields.String(required=True)
     status = fields.String(required=True, metadata=said("in words, such as `expert prior, uncalibrated`"))
     phase = fields.String(required=True)
+    source = fields.String(
+        required=True,
+        validate=validate.OneOf(["history", "table"]),
+        metadata=said("what it reads: a history, or rows of a table, which only POST /v1/scores with features takes"),
+    )
     created_at = fields.DateTime(required=True)
     trained_on = fields.Nested(DataRange, required=True, allow_none=True, metadata=said("null: fitted on no history"))
     p_ref = _chance("the risk whose health is 50", required=True)

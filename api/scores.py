@@ -18,6 +18,8 @@ from api.health import CODES, target_in
 from api.items import Item, Wanted
 from api.service import Service, the_service
 from api.serving import Served
+from models import tables
+from models.errors import TableModel
 from models.imports.convert import ID_LENGTH
 from models.schema import Schema
 from models.store.access import NotScoredBecause
@@ -28,7 +30,7 @@ MOST_ITEMS = 1_000
 REASONS = ("top", "all", "none")
 #: Member that says what an item is -> what else it may have.
 KINDS: dict[str, tuple[str, ...]] = {
-    "features": (),
+    "features": ("as_of",),
     "account_id": (),
     "account": ("interactions", "surveys", "contracts", "outreach", "measures", "as_of"),
 }
@@ -48,12 +50,13 @@ def post_scores() -> Response:
     items = [Item(index, item) for index, item in enumerate(_objects(body))]
     wanted = _wanted(body)
     served = service.serving.current()
+    served.model.card(wanted.target)
     by_kind: dict[str, list[Item]] = {kind: [] for kind in KINDS}
     for item in items:
         kind = _kind(item)
         if kind is not None:
             by_kind[kind].append(item)
-    for kind, score in SCORERS.items():
+    for kind, score in (TABLE_SCORERS if served.model.of_table else SCORERS).items():
         if by_kind[kind]:
             score(service, served, by_kind[kind], wanted)
             service.metrics.scored.labels(kind).inc(len(by_kind[kind]))
@@ -118,9 +121,12 @@ def _score_features(_service: Service, served: Served, items: Sequence[Item], wa
     """Score items given as features by name."""
     schema = served.model.columns
     good = [item for item in items if _check_features(item, schema)]
+    _score_rows(served, good, [item.body["features"] for item in good], wanted)
+
+
+def _score_rows(served: Served, good: Sequence[Item], rows: Sequence[dict[str, Any]], wanted: Wanted) -> None:
     if not good:
         return
-    rows = [item.body["features"] for item in good]
     for item, row, score in zip(good, rows, served.rows.score(rows), strict=True):
         item.score = payloads.row_score(score, served.model)
         if wanted.reasons != "none":
@@ -135,6 +141,8 @@ def _check_features(item: Item, schema: Schema) -> bool:
     if type(features) is not dict:
         item.refuse("/features", "invalid", "must be an object of feature name and value")
         return False
+    if "as_of" in item.body:
+        item.refuse("/as_of", "unknown_field", "is not known beside features: they are as of when they were computed")
     numbers, texts = schema.numbers, schema.texts
     for name, value in features.items():
         if name in numbers and type(value) is float and isfinite(value):
@@ -149,6 +157,49 @@ def _check_features(item: Item, schema: Schema) -> bool:
         elif type(value) not in (int, float) or not _finite(value):
             item.refuse(f"/features/{escape(name)}", "invalid", "must be a finite number")
     return not item.errors
+
+
+def _score_table_rows(service: Service, served: Served, items: Sequence[Item], wanted: Wanted) -> None:
+    """Score items given as rows of the table that the model reads."""
+    rows = [(item, _table_row(item, served.model.columns, service.clock())) for item in items]
+    good = [(item, row) for item, row in rows if row is not None]
+    _score_rows(served, [item for item, _ in good], [row for _, row in good], wanted)
+
+
+def _table_row(item: Item, schema: Schema, now: datetime) -> dict[str, Any] | None:
+    """The row as the model reads it; None where it is refused."""
+    given, told = item.body["features"], item.body.get("as_of")
+    if type(given) is not dict:
+        item.refuse("/features", "invalid", "must be an object of column name and value")
+        return None
+    moment, reason = (now, "") if told is None else instant(told)
+    if moment is None:
+        item.refuse("/as_of", "invalid", reason)
+    for name in given:
+        if name not in schema:
+            item.refuse(f"/features/{escape(name)}", "unknown_feature", _table_hint(name, schema))
+    known = {name: value for name, value in given.items() if name in schema}
+    row, wrong = tables.read_row(schema, known, moment or now)
+    for column, code, message in wrong:
+        item.refuse(f"/features/{escape(column)}", code, message)
+    return None if item.errors else row
+
+
+def _table_hint(name: str, schema: Schema) -> str:
+    if name == schema.moment:
+        return "says as of when the row is; give it as as_of beside features"
+    if name == schema.identity:
+        return "says whose row it is; give it as id beside features"
+    return _hint(name, schema)
+
+
+def _refuse_histories(_service: Service, served: Served, items: Sequence[Item], _wanted: Wanted) -> None:
+    """A model of a table cannot answer about accounts."""
+    try:
+        served.model.require_history()
+    except TableModel as error:
+        for item in items:
+            item.refuse("", "model_reads_table", str(error))
 
 
 def _finite(value: float) -> bool:
@@ -203,4 +254,10 @@ SCORERS: dict[str, Callable[[Service, Served, Sequence[Item], Wanted], None]] = 
     "features": _score_features,
     "account_id": _score_stored,
     "account": histories.score,
+}
+#: The same while a model of a table is in service.
+TABLE_SCORERS: dict[str, Callable[[Service, Served, Sequence[Item], Wanted], None]] = {
+    "features": _score_table_rows,
+    "account_id": _refuse_histories,
+    "account": _refuse_histories,
 }

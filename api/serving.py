@@ -80,6 +80,13 @@ class Serving:
         """The label's parameters of the model in service, or the product's where there is none."""
         return DEFAULTS if self._current is None else self._current.model.label
 
+    def require_history(self) -> None:
+        """Raise `TableModel` where the model in service cannot score accounts."""
+        if time.monotonic() >= self._next_look:
+            self._look()
+        if self._current is not None:
+            self._current.model.require_history()
+
     def _look(self) -> None:
         # Nobody waits for a load, except where there is nothing else to serve with.
         if not self._lock.acquire(blocking=self._current is None):

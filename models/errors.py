@@ -53,5 +53,9 @@ class FeatureMismatch(ArtefactError):
     """The artefact was fitted on other feature definitions than this code computes."""
 
 
+class TableModel(EbbtideError):
+    """The model reads rows of a table; it was asked about a history, or about silence, of which it knows nothing."""
+
+
 class SettingsError(EbbtideError):
     """A setting that cannot be understood; the service refuses to start."""

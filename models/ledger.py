@@ -75,8 +75,7 @@ def ledger(history: History, account_ids: Sequence[str], first: Said, last: Said
     if first.as_of > last.as_of:
         raise ContractError(f"The comparison runs backwards: {first.as_of} lies after {last.as_of}.")
     told = with_late(history, first.as_of, last.as_of)
-    card = first.model.silent if target == "silent" else first.model.churn
-    after = last.model.silent if target == "silent" else last.model.churn
+    card, after = first.model.require_history().card(target), last.model.require_history().card(target)
     steps = [
         _contributions(history, account_ids, first.as_of, first.model, card),
         _contributions(told, account_ids, first.as_of, first.model, card),

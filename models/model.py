@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from models.errors import ArtefactError
+from models.errors import ArtefactError, TableModel
 from models.features import Baselines
 from models.health import HealthParams, check_reference
 from models.labels import LabelParams
 from models.schema import CATALOGUE, Schema
-from models.scorecard import Columns, Scorecard
+from models.scorecard import Columns, Scorecard, Target
 
 #: The key of `usual` that serves segments nobody has seen.
 OVERALL = ""
@@ -24,13 +24,14 @@ OVERALL = ""
 
 @dataclass(frozen=True)
 class ChurnModel:
-    """Two scorecards (`churn`: any voluntary exit, drives health; `silent`: drives the list), the reference risk and
-    bands, the label's parameters, what is usual (for features: `baselines`; for sentences: `usual`, segment -> feature
-    -> mean), and how it came to be (`status`, in words; `phase`, P0 to P2). `reference`: what was normal then, plain,
-    for `models.monitor`; None in artefacts that keep none."""
+    """Two scorecards (`churn`: any voluntary exit, drives health; `silent`: drives the list; a model of a table has the
+    first only, and no label or baselines of its own), the reference risk and bands, the label's parameters, what is
+    usual (for features: `baselines`; for sentences: `usual`, segment -> column -> mean), how it came to be (`status`,
+    in words; `phase`, P0 to P3), the columns it reads, and what was normal then
+    (`reference`, plain, for `models.monitor`; None in artefacts that keep none)."""
 
     churn: Scorecard
-    silent: Scorecard
+    silent: Scorecard | None
     health: HealthParams
     label: LabelParams
     baselines: Baselines
@@ -44,13 +45,36 @@ class ChurnModel:
 
     def __post_init__(self) -> None:
         check_reference(self.churn.base, self.health)
+        if (self.silent is None) != self.of_table:
+            raise ArtefactError("A model of histories has two scorecards, a model of a table has one.")
+        unknown = [name for card in self.cards.values() for name in card.features if name not in self.columns]
+        if unknown:
+            raise ArtefactError(f"The scorecard reads {unknown[0]!r}, which is none of the model's columns.")
+
+    @property
+    def of_table(self) -> bool:
+        """Whether it reads rows of a table instead of what is computed from a history."""
+        return self.columns.source == "table"
+
+    @property
+    def cards(self) -> dict[Target, Scorecard]:
+        """The scorecards it has."""
+        found: dict[Target, Scorecard] = {"churn": self.churn}
+        return found if self.silent is None else found | {"silent": self.silent}
+
+    def card(self, target: Target) -> Scorecard:
+        """One scorecard. Raises `TableModel` for the one a model of a table has not."""
+        found = self.cards.get(target)
+        if found is None:
+            raise TableModel(f"The model {self.model_id} of a table says who leaves, not who leaves silently.")
+        return found
 
     def to_plain(self) -> dict[str, Any]:
         """Dicts, lists, texts, numbers and arrays only."""
         kept = {} if self.reference is None else {"reference": dict(self.reference)}
         return {
             "churn": self.churn.to_plain(),
-            "silent": self.silent.to_plain(),
+            "silent": None if self.silent is None else self.silent.to_plain(),
             "health": self.health.to_plain(),
             "label": asdict(self.label),
             "baselines": self.baselines.to_plain(),
@@ -68,7 +92,7 @@ class ChurnModel:
         try:
             return cls(
                 churn=Scorecard.from_plain(plain["churn"]),
-                silent=Scorecard.from_plain(plain["silent"]),
+                silent=None if plain["silent"] is None else Scorecard.from_plain(plain["silent"]),
                 health=HealthParams.from_plain(plain["health"]),
                 label=LabelParams(**plain["label"]),
                 baselines=Baselines.from_plain(plain["baselines"]),
@@ -82,6 +106,15 @@ class ChurnModel:
             )
         except (KeyError, TypeError) as error:
             raise ArtefactError(f"Artefact {model_id} does not hold a churn model: {error}.") from None
+
+    def require_history(self) -> "ChurnModel":
+        """Itself. Raises `TableModel` for a model that cannot score histories."""
+        if self.of_table:
+            raise TableModel(
+                f"The model {self.model_id} was trained on a table and reads its columns, not a history: score rows by "
+                "POST /v1/scores with `features` or `ebbtide predict --table`, or promote a model trained on histories."
+            )
+        return self
 
     def usual_in(self, segment: str | None) -> Mapping[str, float]:
         """What is usual in a segment, or overall for one never seen."""

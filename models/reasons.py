@@ -23,7 +23,7 @@ from models.features.commercial import MONTHLY
 from models.health import POINTS_PER_LOG_ODD, Floats
 from models.model import ChurnModel, columns
 from models.schema import Column, Schema
-from models.scorecard import Scorecard, Target
+from models.scorecard import Target
 from models.terms import AnyTerm
 
 #: Reasons that move the score by less are not told among the first.
@@ -67,7 +67,7 @@ def reasons(
     Without `top` all terms are told, so that 50 plus their points is the unclipped health (target churn) and the base
     plus their log-odds the score's log-odds. `harmful_only` keeps those that raise the risk.
     """
-    card: Scorecard = getattr(model, target)
+    card = model.card(target)
     teller = Teller(model, target)
     contributions = card.contributions(columns(features, model.columns))
     chosen = _all_chosen(contributions, top, harmful_only=harmful_only)
@@ -101,7 +101,7 @@ class Teller:
     """Tells the reasons of one target of a model."""
 
     def __init__(self, model: ChurnModel, target: Target) -> None:
-        card: Scorecard = getattr(model, target)
+        card = model.card(target)
         self._model = model
         self.subjects = [_subject(term, model.columns) for term in card.all_terms]
         self._says = [_says(term, model.columns) for term in card.all_terms]
@@ -268,6 +268,8 @@ def _plain(value: float) -> str:
 _SAID: dict[str, Callable[[float], str]] = {
     "n": lambda value: f"{value:.0f}",
     "plain": _plain,
+    "share": lambda value: f"{value:.0%}",
+    "ago": lambda value: f"{value:,.0f} days ago" if value >= 0 else f"in {-value:,.0f} days",
     "yes": lambda value: "yes" if value >= 0.5 else "no",
     "odds": _odds,
     "ratio": _ratio,

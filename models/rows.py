@@ -32,11 +32,11 @@ _INTERVAL = 1.2815515655446004
 @dataclass(frozen=True)
 class RowScore:
     """One row's score. `contributions` are in log-odds per term and target; intervals are None where the model carries
-    no spread."""
+    no spread, and all of silence where it says nothing of it (a model of a table)."""
 
     p_churn: float
-    p_silent: float
-    p_vocal: float
+    p_silent: float | None
+    p_vocal: float | None
     log_odds: Mapping[Target, float]
     health: float
     health_unclipped: float
@@ -52,7 +52,7 @@ class RowScorer:
 
     def __init__(self, model: ChurnModel) -> None:
         self.model = model
-        self.cards: dict[Target, Scorecard] = {"churn": model.churn, "silent": model.silent}
+        self.cards: dict[Target, Scorecard] = model.cards
         self.tellers: dict[Target, Teller] = {target: Teller(model, target) for target in self.cards}
         self._axes = Axes(tuple(self.cards.values()))
         self._scalars = {target: ScalarCard(card, self._axes) for target, card in self.cards.items()}
@@ -81,7 +81,7 @@ class RowScorer:
         return _Added(found, totals, errors)
 
     def _many(self, rows: Sequence[Row]) -> list["_Added"]:
-        names = dict.fromkeys((*self.model.churn.features, *self.model.silent.features))
+        names = dict.fromkeys(name for card in self.cards.values() for name in card.features)
         read = columns_of(rows, tuple(names), self.model.columns)
         parts = []
         for card in self.cards.values():
@@ -98,28 +98,20 @@ class RowScorer:
         """All exponentials at once; the rest is arithmetic on a handful of numbers per row."""
         log_odds = [value for one in added for value in one.edges()]
         chances = iter(health.expit(np.array(log_odds)).tolist())
-        return [self._score(one, *islice(chances, 6)) for one in added]
+        width = 3 * len(self.cards)
+        return [self._score(one, *islice(chances, width)) for one in added]
 
-    def _score(
-        self,
-        added: "_Added",
-        churn: float,
-        low: float,
-        high: float,
-        silent: float,
-        silent_low: float,
-        silent_high: float,
-    ) -> RowScore:
+    def _score(self, added: "_Added", churn: float, low: float, high: float, *quietly: float) -> RowScore:
         params = self.model.health
         unclipped = 50.0 + -POINTS_PER_LOG_ODD * (added.totals["churn"] - params.reference)
         clipped = min(max(unclipped, 0.0), 100.0)
-        # Like p_silent itself, its interval never exceeds what is said of leaving at all.
-        p_silent = min(silent, churn)
         known = added.errors["churn"] is not None
+        # Like p_silent itself, its interval never exceeds what is said of leaving at all.
+        silent = tuple(map(min, quietly, (churn, low, high))) if quietly else None
         return RowScore(
             p_churn=churn,
-            p_silent=p_silent,
-            p_vocal=churn - p_silent,
+            p_silent=None if silent is None else silent[0],
+            p_vocal=None if silent is None else churn - silent[0],
             log_odds=added.totals,
             health=clipped,
             health_unclipped=unclipped,
@@ -127,7 +119,7 @@ class RowScorer:
             components=self._components(added.contributions["churn"]),
             contributions=added.contributions,
             p_churn_range=(low, high) if known else None,
-            p_silent_range=(min(silent_low, low), min(silent_high, high)) if known else None,
+            p_silent_range=(silent[1], silent[2]) if known and silent is not None else None,
         )
 
     def _components(self, contributions: Sequence[float]) -> dict[str, float]:

@@ -30,7 +30,8 @@ FORMS: tuple[Form, ...] = ("number", "text", "boolean", "date")
 @dataclass(frozen=True)
 class Column:
     """One column a model reads. `sentence` and `usual` are what a reason says, as for `models.features.Feature`; in
-    them `value` stands for the column's own. `span`: the values among which the usual one is measured."""
+    them `value` stands for the column's own. `span`: the values among which the usual one is measured. How a file
+    writes a table's column: `nulls` (cells that mean unknown besides the empty ones), `decimal`, `formats` of dates."""
 
     name: str
     form: Form
@@ -43,10 +44,15 @@ class Column:
     sentence: str = ""
     usual: str = ""
     span: tuple[float, float] | None = None
+    nulls: tuple[str, ...] = ()
+    decimal: str = "."
+    formats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.form not in FORMS or self.component not in COMPONENTS:
             raise ArtefactError(f"The column {self.name!r} is declared as {self.form!r} of {self.component!r}.")
+        object.__setattr__(self, "nulls", tuple(self.nulls))
+        object.__setattr__(self, "formats", tuple(self.formats))
         if self.span is not None:
             low, high = self.span
             object.__setattr__(self, "span", (float(low), float(high)))
@@ -86,10 +92,13 @@ _CATALOGUE: tuple[Column, ...] = tuple(map(Column.of, FEATURES))
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a model. `own` are those that are not the catalogue's: measures, or all of a table's."""
+    """The columns of a model. `own` are those that are not the catalogue's: measures, or all of a table's. `identity`
+    and `moment` name the columns that say whose row of a table it is and as of when; empty where none does."""
 
     source: Source = "history"
     own: tuple[Column, ...] = ()
+    identity: str = ""
+    moment: str = ""
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names):
@@ -159,8 +168,12 @@ class Schema:
 
     def to_plain(self) -> dict[str, Any]:
         """Dicts, lists, texts and numbers only."""
-        own = [asdict(column) | {"span": list(column.span) if column.span else None} for column in self.own]
-        return {"source": self.source, "own": own}
+        return {
+            "source": self.source,
+            "own": [_plain(column) for column in self.own],
+            "identity": self.identity,
+            "moment": self.moment,
+        }
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any] | None) -> "Schema":
@@ -171,11 +184,16 @@ class Schema:
             own: Sequence[Mapping[str, Any]] = plain["own"]
             source: Source = plain["source"]
             columns = tuple(Column(**entry) for entry in own)
+            identity, moment = plain["identity"], plain["moment"]
         except (KeyError, TypeError, ValueError) as error:
             raise ArtefactError(f"The stored columns cannot be read: {error}.") from None
         if source not in ("history", "table"):
             raise ArtefactError(f"The stored columns come from {source!r}, which this version does not know.")
-        return cls(source, columns) if columns else CATALOGUE
+        return cls(source, columns, identity, moment) if columns else CATALOGUE
+
+
+def _plain(column: Column) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(column).items()}
 
 
 #: What a model of histories reads where the users have no numbers of their own.

@@ -71,8 +71,9 @@ def score_history(
 
     `fresh` says whether the sources were up to date (`is_fresh`), `currency` stands in where an account has none,
     `previous_bands` (account_id -> band) keeps bands from flapping. Tests, former, leaving and unknown accounts get no
-    row. Columns of the scores are listed in `docs/scoring.md`.
+    row. Columns of the scores are listed in `docs/scoring.md`. Raises `TableModel` for a model of a table.
     """
+    model.require_history()
     accounts = _to_score(history, as_of, model, account_ids)
     moments = [as_of - timedelta(days=days) for days in TREND_DAYS]
     earlier = [_existing(accounts, moment, history.delay) for moment in moments]
@@ -100,8 +101,12 @@ def _scores(
     """The scores, and what the churn scorecard's refits say of the same rows."""
     read = columns(features, model.columns)
     contributions, spread = model.churn.look_up(read)
-    quietly, silent_spread = model.silent.look_up(read)
-    churn, silent = model.churn.total(contributions), model.silent.total(quietly)
+    churn = model.churn.total(contributions)
+    # A model of a table says nothing of silence: not-a-number here, null in the end.
+    silent, silent_spread = np.full(len(churn), np.nan), None
+    if model.silent is not None:
+        quietly, silent_spread = model.silent.look_up(read)
+        silent = model.silent.total(quietly)
     chances = health.probabilities(churn, silent)
     points = health.components(contributions, model.churn.all_terms, model.columns.component_of)
     score = health.health(churn, model.health)
@@ -118,6 +123,8 @@ def _scores(
         **{f"{name}_points": points[name] for name in COMPONENTS},
     }
     frame = pl.DataFrame(found, schema_overrides=dict.fromkeys(found, pl.Float64))
+    if model.silent is None:
+        frame = frame.with_columns(pl.col("^(p_silent|p_vocal|log_odds_silent).*$").fill_nan(None))
     bands = pl.Series("band", list(health.bands(score, model.health, previous)), dtype=pl.String)
     return frame.with_columns(bands, pl.lit(model.model_id).alias("model_id")), spread
 

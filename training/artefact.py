@@ -41,7 +41,7 @@ def save(
         phase=model.phase,
         features=dict(model.fingerprints),
         p_ref=model.health.p_ref,
-        label=asdict(model.label),
+        label=report["label"] if model.of_table else asdict(model.label),
         data_range=_range(report),
         thresholds=model.health.to_plain(),
         metrics=report,

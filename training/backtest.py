@@ -188,7 +188,7 @@ def _scored(known: History, day: datetime, model: ChurnModel, expert: Expert, co
     """The customers of a day with their probabilities, as the nightly run scores them."""
     features = compute(known, _customers(known, day, config), model.baselines, model.columns.features)
     read = columns(features, model.columns)
-    chances = probabilities(model.churn.log_odds(read), model.silent.log_odds(read))
+    chances = probabilities(model.churn.log_odds(read), model.card("silent").log_odds(read))
     usual = expit(expert.scorecard("silent").log_odds(columns(features)))
     return _facts(features, config, p_churn=chances.p_churn, p_silent=chances.p_silent, p_expert=usual)
 

@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -18,7 +18,11 @@ from models.terminal import Moment, telling
 from training.reading import end_of, read_history
 from training.registry_commands import put_in_service, this_user
 
+if TYPE_CHECKING:
+    from training.train import Config, Trained
+
 FOLDER = click.Path(exists=True, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _WHY = "trained and promoted in one go"
 
 
@@ -61,6 +65,10 @@ def simulate(
 @click.command()
 @click.option("--data", type=FOLDER, help="A folder of contract files (CSV or Parquet).")
 @click.option("--db", is_flag=True, help="Take the history from the store.")
+@click.option("--table", type=FILE, help="A wide table (CSV or Parquet) instead of a history; see docs/wide-tables.md.")
+@click.option("--label", metavar="COLUMN", help="With --table: who left.")
+@click.option("--id", "identity", metavar="COLUMN", help="With --table: whose row it is.")
+@click.option("--as-of-column", metavar="COLUMN", help="With --table: as of when the row is.")
 @click.option("--source", default="contract", show_default=True, help="Mapping for --data: a name or a .toml file.")
 @click.option("--as-of", type=Moment(), help="What was known then; default: the last thing that happened.")
 @click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="See docs/training.md.")
@@ -72,6 +80,10 @@ def simulate(
 def train(
     data: Path | None,
     db: bool,
+    table: Path | None,
+    label: str | None,
+    identity: str | None,
+    as_of_column: str | None,
     source: str,
     as_of: datetime | None,
     config: Path | None,
@@ -81,7 +93,7 @@ def train(
     force: bool,
     as_json: bool,
 ) -> None:
-    """From history to an artefact: prints its id, and how good it is in words.
+    """From a history, or a wide table, to an artefact: prints its id, and how good it is in words.
 
     With --promote it goes into service unless something speaks against it; see `ebbtide models promote`.
     """
@@ -91,24 +103,28 @@ def train(
     from training import train as training
     from training.versus import against_served
 
-    if (data is None) == (not db):
-        raise click.UsageError("Say where the history is: --data FOLDER or --db.")
+    if sum((data is not None, db, table is not None)) != 1:
+        raise click.UsageError("Say where the history is: --data FOLDER or --db; or name a wide table: --table FILE.")
+    _check_table_options(table, label, identity, as_of_column, as_of)
     if force and (not promote or why == _WHY):
         raise click.UsageError("--force goes with --promote and a reason: --why.")
     settings = Settings.from_environment(os.environ)
     chosen = configs.load(config, settings.margin)
     chosen = replace(chosen, allow_leak=tuple(dict.fromkeys((*chosen.allow_leak, *allow_leak))))
     signer = registry.SigningKey.read(settings.signing_key) if settings.signing_key else None
+    announce = _say if not as_json else lambda _: None
     with telling(quiet=as_json) as tell:
-        tell("reading the history")
-        history = read_history(data, source, settings)
-        cutoff = as_of or end_of(history)
-        announce = (lambda _: None) if as_json else _say
-        served = previous.in_service(settings.artifacts, settings.trust)
-        trained = training.train(history, cutoff, chosen, tell, announce, this_user(), now(), served)
+        if table is not None and label is not None:
+            trained = _of_table(table, (label, identity, as_of_column), chosen, tell, announce)
+        else:
+            tell("reading the history")
+            history = read_history(data, source, settings)
+            cutoff = as_of or end_of(history)
+            served = previous.in_service(settings.artifacts, settings.trust)
+            trained = training.train(history, cutoff, chosen, tell, announce, this_user(), now(), served)
         command = click.get_current_context().obj
         model_id = artefact.save(trained, settings.artifacts, now(), chosen, _revision(), signer, command)
-        if promote:
+        if promote and table is None:
             tell("comparing with the model in service")
             try:
                 announce([against_served(settings, model_id, history, this_user(), now(), tell, trained.tested)])
@@ -124,6 +140,32 @@ def train(
     _say_trained(model_id, artefact.plain(trained.report), trained.model.status, promoted=promoted, as_json=as_json)
     if refused is not None:
         raise refused
+
+
+def _check_table_options(
+    table: Path | None, label: str | None, identity: str | None, as_of_column: str | None, as_of: datetime | None
+) -> None:
+    if table is None and (label or identity or as_of_column):
+        raise click.UsageError("--label, --id and --as-of-column go with --table FILE.")
+    if table is not None and label is None:
+        raise click.UsageError("Say which column of the table says who left: --label COLUMN.")
+    if table is not None and as_of is not None:
+        raise click.UsageError("--as-of goes with a history; for a table name --as-of-column, or as_of in [table].")
+
+
+def _of_table(
+    path: Path,
+    names: tuple[str, str | None, str | None],
+    config: "Config",
+    tell: Callable[[str], None],
+    announce: Callable[[Sequence[str]], None],
+) -> "Trained":
+    from training.tables.read import Names
+    from training.tables.train import Overruling
+    from training.tables.train import train as run
+
+    label, identity, moment = names
+    return run(path, Names(label, identity or "", moment or ""), config, tell, announce, Overruling(this_user(), now()))
 
 
 def _say(sentences: Sequence[str]) -> None:
@@ -142,25 +184,49 @@ def _say_trained(model_id: str, report: dict[str, Any], status: str, *, promoted
 
 
 @click.command()
-@click.option("--data", type=FOLDER, required=True, help="A folder of contract files (CSV or Parquet).")
+@click.option("--data", type=FOLDER, help="A folder of contract files (CSV or Parquet).")
+@click.option("--table", type=FILE, help="Rows of a wide table (CSV or Parquet), for a model that was trained on one.")
+@click.option("--id", "identity", metavar="COLUMN", help="With --table: whose row it is; default: as in training.")
 @click.option("--source", default="contract", show_default=True, help="Mapping: a name or a .toml file.")
-@click.option("--as-of", type=Moment(), help="Score as of then; default: the last thing that happened.")
+@click.option(
+    "--as-of", type=Moment(), help="Score as of then; default: the last thing that happened; of a table: now."
+)
 @click.option("--model", "model_id", help="Model id; default: the model in service.")
 @click.option("--top", type=click.IntRange(0), default=3, show_default=True, help="Reasons per account.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A .csv or .parquet file.")
-def predict(data: Path, source: str, as_of: datetime | None, model_id: str | None, top: int, out: Path) -> None:
-    """Score a folder of history offline, without a store."""
+def predict(
+    data: Path | None,
+    table: Path | None,
+    identity: str | None,
+    source: str,
+    as_of: datetime | None,
+    model_id: str | None,
+    top: int,
+    out: Path,
+) -> None:
+    """Score a folder of history, or a wide table, offline and without a store."""
     from models.loading import current_model_id, load_model
     from training.predict import predict as run
     from training.predict import write
+    from training.tables.predict import predict as run_table
 
+    if (data is None) == (table is None):
+        raise click.UsageError("Say what to score: --data FOLDER or --table FILE.")
+    if table is None and identity is not None:
+        raise click.UsageError("--id goes with --table FILE.")
     settings = Settings.from_environment(os.environ)
     model, _ = load_model(settings.artifacts, model_id or current_model_id(settings.artifacts), settings.trust)
     with telling() as tell:
-        tell("reading the history")
-        history = read_history(data, source, settings)
-        tell("scoring")
-        rows = run(model, history, as_of or end_of(history), settings.margin, settings.currency, top)
+        if table is not None:
+            tell("reading and scoring the table")
+            predicted = run_table(model, table, identity or "", as_of or now(), top)
+            rows = predicted.rows
+            _say(predicted.notes)
+        else:
+            tell("reading the history")
+            history = read_history(data, source, settings)
+            tell("scoring")
+            rows = run(model, history, as_of or end_of(history), settings.margin, settings.currency, top)
         write(rows, out)
     click.echo(f"{out}: {rows.height:,} accounts scored by {model.model_id} ({model.status})")
 

@@ -11,6 +11,7 @@ from models.features import COMPONENTS
 from models.labels import LabelParams
 from training.measures import Declared
 from training.profit import ProfitParams
+from training.tables.declare import TableConfig, of_column, of_table
 from training.train import Config
 
 _PLAIN = ("every_days", "blocks", "groups", "seed", "capacity")
@@ -37,7 +38,7 @@ def load(path: Path | None, margin: float = 1.0) -> Config:
 def read(declared: dict[str, Any], where: str, folder: Path, margin: float = 1.0) -> Config:
     """A configuration from what a file declares. `where` names it in errors; paths are relative to `folder`.
     `margin` is the deployment's."""
-    _known(declared, (*_PLAIN, "allow_leak", "expert", "label", "measures", "profit"), where)
+    _known(declared, (*_PLAIN, "allow_leak", "expert", "label", "measures", "profit", "table", "columns"), where)
     plain = {name: _whole(declared[name], name) for name in _PLAIN if name in declared}
     label = declared.get("label", {})
     _known(label, tuple(field.name for field in fields(LabelParams)), f"[label] of {where}")
@@ -48,7 +49,18 @@ def read(declared: dict[str, Any], where: str, folder: Path, margin: float = 1.0
     money = declared.get("profit", {})
     _known(money, _PROFIT, f"[profit] of {where}")
     profit = ProfitParams(**{name: _number(value, name) for name, value in money.items()}, margin=margin)
-    return Config(**plain, label=params, expert=expert, measures=measures, profit=profit, allow_leak=allowed)
+    columns = {name: of_column(name, entry) for name, entry in _tables(declared, "columns").items()}
+    table = of_table(_table(declared), columns)
+    return Config(
+        **plain, label=params, expert=expert, measures=measures, profit=profit, allow_leak=allowed, table=table
+    )
+
+
+def _table(declared: dict[str, Any]) -> dict[str, Any]:
+    found = declared.get("table", {})
+    if not isinstance(found, dict):
+        raise SettingsError("Write what is declared of a wide table as a table: [table].")
+    return found
 
 
 def _tables(declared: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
@@ -120,12 +132,14 @@ def from_plain(plain: Mapping[str, Any], folder: Path) -> Config:
         given["profit"] = ProfitParams(**given["profit"])
     if "measures" in given:
         given["measures"] = {name: Declared(**said) for name, said in given["measures"].items()}
+    if "table" in given:
+        given["table"] = TableConfig.from_plain(given["table"])
     return Config(**given)
 
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+        return _plain(asdict(value))
     if isinstance(value, Path):
         return value.read_text("utf-8")
     if isinstance(value, Mapping):

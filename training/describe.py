@@ -208,3 +208,31 @@ def _lead_time(silent: Evaluation) -> Iterator[str]:
             f"{100 * early['share_flagged']:.0f} % of those who left silently had been in the tenth ranked highest "
             f"within reach of their decision, half of them at least {early['median_days']:.0f} days before it."
         )
+
+
+def describe_table(churn: Evaluation) -> list[str]:
+    """Sentences about the evaluation of a wide table's model, with gains over `logistic` and `boosting`."""
+    return [*_signal(churn), *_ranking(churn, "left"), *_calibration(churn, "exits"), *_cost(churn)]
+
+
+def _signal(found: Evaluation) -> Iterator[str]:
+    n, auc = found["n_events"], found["auc"]
+    if auc["low"] is not None and auc["low"] <= 0.5:
+        yield (
+            f"There is no signal in these columns: who leaves is ranked above who stays in {_of_100(auc['value'])} of "
+            f"100 cases, which may be chance ({n} who left)."
+        )
+        return
+    within = {name: None if value is None else 100 * value for name, value in auc.items()}
+    yield (
+        f"A customer who leaves is ranked above one who stays in {_of_100(auc['value'])} of 100 cases"
+        f"{_between(within)}, judged on rows no fit had seen; {n} customers left."
+    )
+
+
+def _cost(found: Evaluation) -> Iterator[str]:
+    for name, called in (("logistic", "a plain logistic regression"), ("boosting", "boosted trees nobody could read")):
+        won = found["gain"][name]["auc"]
+        if won["low"] is not None:
+            verb = "ranks better than" if won["low"] > 0 else "ranks worse than" if won["high"] < 0 else "ranks like"
+            yield f"It {verb} {called} (gain in AUC {_signed(won)})."

@@ -36,7 +36,9 @@ def write(rows: pl.DataFrame, out: Path) -> None:
     if out.suffix == ".parquet":
         rows.write_parquet(out)
     elif out.suffix == ".csv":
-        when = isoformat(rows["as_of"][0]) if rows.height else None
-        rows.with_columns(pl.lit(when, pl.String).alias("as_of")).write_csv(out)
+        if "as_of" in rows.columns:
+            when = isoformat(rows["as_of"][0]) if rows.height else None
+            rows = rows.with_columns(pl.lit(when, pl.String).alias("as_of"))
+        rows.write_csv(out)
     else:
         raise ContractError(f"Cannot write {out.name}; name it .csv or .parquet.")

@@ -104,7 +104,7 @@ def _both(
     model: ChurnModel, known: History, target: Target, rows: pl.DataFrame, k: int, draw: dict[str, int]
 ) -> dict[str, Any]:
     features = compute(known, rows.select("account_id", "as_of"), model.baselines, model.columns.features)
-    card = model.churn if target == "churn" else model.silent
+    card = model.card(target)
     scored = rows.with_columns(pl.Series(f"p_{PREVIOUS}", expit(card.log_odds(columns(features, model.columns)))))
     found = _pair(scored, k, draw)
     if "quiet" in scored.columns:

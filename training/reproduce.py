@@ -35,6 +35,8 @@ def reproduce(
     manifest = registry.verify(root, model_id, trust)
     if manifest.config is None or manifest.data_hash is None:
         raise ArtefactError(f"The artefact {model_id} does not say how it was made; it is older than such records.")
+    if "column" in manifest.label:
+        raise ArtefactError(f"The model {model_id} was trained on a table; train on the same file again and compare.")
     given = dict(manifest.config)
     cutoff = parse_instant(given.pop("as_of"))
     progress("comparing the data")

@@ -40,6 +40,7 @@ from training.gates import gates
 from training.previous import Previous
 from training.profit import ProfitParams
 from training.snapshots import EVERY_DAYS, excluded, snapshots
+from training.tables.declare import TableConfig
 
 Progress = Callable[[str], None]
 Announce = Callable[[Sequence[str]], None]
@@ -63,6 +64,8 @@ class Config:
     allow_leak: tuple[str, ...] = ()
     capacity: int = CAPACITY
     profit: ProfitParams = field(default_factory=ProfitParams)
+    #: What is declared of a wide table; a history has none.
+    table: TableConfig = field(default_factory=TableConfig)
 
     def __post_init__(self) -> None:
         if self.capacity < 1:
@@ -366,7 +369,7 @@ def _report(
 
 def _drawn(model: ChurnModel, learnt: pl.DataFrame, rows: Rows | None) -> dict[str, Any]:
     """What only the report's drawings need: of the rows learnt from, and of the folds they were tested on."""
-    cards = {"churn": model.churn, "silent": model.silent}
+    cards = {str(target): card for target, card in model.cards.items()}
     return {
         "folds": rows and collect.folds(rows.folds, rows.pairs),
         "terms": collect.terms(cards, columns(learnt, model.columns)),

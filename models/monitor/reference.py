@@ -164,7 +164,7 @@ def take(model: ChurnModel, history: History, as_of: datetime, labels: pl.DataFr
     segments: dict[str, int] = dict(counted.iter_rows())
     largest = list(segments)[:SEGMENTS]
     pairs = paired(rows)
-    used = dict.fromkeys((*model.churn.features, *model.silent.features))
+    used = dict.fromkeys(name for card in model.cards.values() for name in card.features)
     return Reference(
         as_of=as_of,
         moments=rows["as_of"].n_unique(),

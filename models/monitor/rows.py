@@ -45,7 +45,7 @@ def scored_rows(model: ChurnModel, history: History, moments: Sequence[datetime]
     pairs = standing.select("account_id", "as_of")
     features = compute(history, pairs, model.baselines, model.columns.features)
     read = columns(features, model.columns)
-    churn, silent = model.churn.log_odds(read), model.silent.log_odds(read)
+    churn, silent = model.card("churn").log_odds(read), model.card("silent").log_odds(read)
     chances = health.probabilities(churn, silent)
     found = {
         "p_churn": chances.p_churn,

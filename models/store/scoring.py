@@ -89,6 +89,7 @@ def score_store(
     done and accounts in all. An account that is not scored any more (ended, notice, test) loses its latest score.
     Raises `RunInProgress` while another run is at work; after any failure the old list is still the current one.
     """
+    model.require_history()
     with runs.exclusive(engine, WORK):
         computed_at = clock()
         run_id = runs.start_run(engine, as_of, model.model_id, computed_at)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ebbtide import COMMANDS
+from tests.tables import rows, write
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,6 +24,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code, _out, err = run(folder, "train", "--db", "--promote")
     assert code == 0, err
     assert run(folder, "score")[0] == 0
+    write(folder / "table.csv", rows())
     return folder
 
 
@@ -65,6 +67,15 @@ def test_every_command_has_help(name: str) -> None:
         (("nonsense",), 2, "No such command"),
         (("train",), 2, "--data FOLDER or --db"),
         (("train", "--data", "nowhere"), 2, "does not exist"),
+        (("train", "--table", "table.csv"), 2, "--label COLUMN"),
+        (("train", "--data", "history", "--label", "left"), 2, "go with --table FILE"),
+        (("train", "--data", "history", "--table", "table.csv", "--label", "left"), 2, "--table FILE"),
+        (("train", "--table", "table.csv", "--label", "left", "--as-of", "2026-01-01"), 2, "--as-of-column"),
+        (("train", "--table", "table.csv", "--label", "gone"), 1, "has no column 'gone' (--label)"),
+        (("train", "--table", "table.csv", "--label", "left"), 1, "say --id customer"),
+        (("predict", "--table", "table.csv", "--out", "x.csv"), 1, "trained on histories; use --data"),
+        (("predict", "--out", "x.csv"), 2, "--data FOLDER or --table FILE"),
+        (("predict", "--data", "history", "--id", "x", "--out", "x.csv"), 2, "--id goes with --table"),
         (("backtest",), 2, "--data FOLDER or --db"),
         (("backtest", "--data", "history", "--as-of", "2020-01-01"), 1, "interactions"),
         (("train", "--data", "history", "--allow-leak", "mrr"), 1, "'mrr' is allowed to leak, but there is no such"),
@@ -251,3 +262,33 @@ def test_keys_are_shown_once(place: Path) -> None:
     assert key_id in listed
     assert key not in listed
     assert run(place, "keys", "revoke", key_id)[0] == 0
+
+
+def test_a_table_from_training_to_predictions(tmp_path: Path) -> None:
+    write(tmp_path / "table.csv", rows(), ";", "utf-8-sig")
+    (tmp_path / "t.toml").write_text('[table]\nas_of = "2026-01-31"\nmembers = ["linear"]\n')
+    options = ("--label", "left", "--id", "customer", "--config", "t.toml", "--promote")
+    code, out, err = run(tmp_path, "train", "--table", "table.csv", *options)
+    assert code == 0, err
+    assert len(out.split()) == 1
+    assert "paperless       boolean" in err
+    assert "always 'NL'" in err
+    assert "fitted on a table; in service" in err
+    assert "silent" not in err
+    code, out, err = run(tmp_path, "predict", "--table", "table.csv", "--out", "risks.csv")
+    assert code == 0, err
+    assert "600 accounts scored" in out
+    with (tmp_path / "risks.csv").open(encoding="utf-8") as file:
+        first = next(csv.DictReader(file))
+    assert first["account_id"] == "C-00000"
+    assert first["p_silent"] == ""
+    assert 0 < float(first["p_churn"]) < 1
+    assert json.loads(first["reasons"])
+    run(tmp_path, "simulate", "--accounts", "20", "--weeks", "30", "--seed", "1", "--out", "history")
+    code, _, err = run(tmp_path, "predict", "--data", "history", "--out", "x.csv")
+    assert code == 1
+    assert "was trained on a table and reads its columns, not a history" in err
+    assert run(tmp_path, "import", "history")[0] == 0
+    code, _, err = run(tmp_path, "score")
+    assert code == 1
+    assert "was trained on a table" in err

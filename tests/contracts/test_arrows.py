@@ -28,7 +28,7 @@ LAYERS = (
     ("lookup", "terms", "scorecard", "health"),
     ("schema", "model", "scalar", "reasons", "rows", "scoring", "lists", "ledger"),
     ("monitor",),
-    ("imports", "registry", "store", "loading", "settings", "terminal"),
+    ("imports", "tables", "registry", "store", "loading", "settings", "terminal"),
 )
 
 

@@ -1,0 +1,355 @@
+"""A wide table: types, refusals, labels, groups, folds, and one model from file to predictions."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from math import fsum
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.errors import ContractError, LeakageError, SettingsError, TableModel, TooFewLabels
+from models.history import History
+from models.loading import load_model
+from models.model import columns
+from models.reasons import reasons
+from models.scoring import score_features, score_history
+from tests.tables import rows, write
+from training import artefact, config
+from training.tables import folds as folding
+from training.tables import infer as inferring
+from training.tables import read as reading
+from training.tables.declare import ColumnDeclared, TableConfig
+from training.tables.predict import predict
+from training.tables.read import Names
+from training.tables.train import train
+from training.train import Config, Trained
+
+NAMES = Names("left", "customer")
+DATED = TableConfig(as_of="2026-01-31T00:00:00Z")
+CONFIG = Config(table=replace(DATED, members=("linear",), columns={"calls": ColumnDeclared(None, 1, "service calls")}))
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("table") / "customers.csv", rows())
+
+
+@pytest.fixture(scope="module")
+def taught(file: Path) -> Trained:
+    return train(file, NAMES, CONFIG)
+
+
+def kinds(path: Path, table: TableConfig = DATED, names: Names = NAMES) -> dict[str, str]:
+    return {column.name: column.kind for column in reading.load(path, names, table)[1]}
+
+
+def read(path: Path, table: TableConfig = DATED, names: Names = NAMES) -> reading.Table:
+    raw, found = reading.load(path, names, table)
+    return reading.table(raw, found, names, table)
+
+
+# --- types ---
+
+
+def test_types_are_what_the_cells_say(file: Path) -> None:
+    assert kinds(file) == {
+        "contract": "category",
+        "monthly_charge": "number",
+        "total_charge": "number",
+        "paperless": "boolean",
+        "calls": "number",
+        "town": "category",
+        "last_login": "date",
+        "country": "constant",
+    }
+
+
+def test_blanks_are_unknown_and_counted(file: Path) -> None:
+    found = {column.name: column for column in reading.load(file, NAMES, DATED)[1]}
+    blanks = sum(row["total_charge"] == " " for row in rows())
+    assert blanks > 5
+    assert found["total_charge"].note == f"{blanks} blank cells are unknown"
+    assert read(file).frame["total_charge"].null_count() == blanks
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["1", "2.5", "NA", ""], "number"),
+        (["1,5", "2,25", "3,125"], "number"),
+        (["1,500", "2,250"], "unclear"),
+        (["1.500,5", "2,25"], "number"),
+        (["0", "1", "1"], "boolean"),
+        (["TRUE", "false", ""], "boolean"),
+        (["yes", "no", "maybe"], "category"),
+        (["2026-01-05", "2026-02-05T10:00:00Z"], "date"),
+        (["05/01/2026", "31/12/2025"], "unclear"),
+        (["a", "a", "", "NA"], "constant"),
+        (["", "", "null"], "constant"),
+        ([f"u-{n}" for n in range(30)], "id"),
+        ([f"so pleased with {n} new things" for n in range(30)], "text"),
+        ([*map(str, range(40)), "many"], "unclear"),
+        ([str(1000 + n) for n in range(100)], "id"),
+        ([str(n / 7) for n in range(100)], "number"),
+    ],
+)
+def test_each_kind_of_cell(cells: list[str], kind: str) -> None:
+    raw, lines = pl.Series("x", cells), pl.Series(range(2, 2 + len(cells)))
+    assert inferring.infer("x", raw, lines, ColumnDeclared()).kind == kind
+
+
+def test_a_declared_type_is_believed() -> None:
+    raw = pl.Series("x", ["1", "2", "x"])
+    declared = ColumnDeclared(type="category")
+    assert inferring.infer("x", raw, pl.Series([2, 3, 4]), declared).kind == "category"
+
+
+def test_every_refusal_comes_at_once_with_its_way_out(tmp_path: Path) -> None:
+    table = [row | {"code": f"K{i}", "seen": "31/12/2025"} for i, row in enumerate(rows(120))]
+    path = write(tmp_path / "t.csv", table)
+    with pytest.raises(ContractError) as refused:
+        read(path, TableConfig(), Names("left"))
+    said = str(refused.value)
+    assert "'customer' is an id (120 of 120 differ): say --id customer if it names the account" in said
+    assert "'code' is an id" in said
+    assert "'last_login' is a date, and nothing says as of when" in said
+    assert "--as-of-column" in said
+    # Always the same day: nobody is told apart by it.
+    assert "seen" not in said
+    declared = TableConfig(columns={name: ColumnDeclared(type="drop") for name in ("code", "last_login")})
+    assert "code" not in read(path, declared).schema
+
+
+def test_cells_that_cannot_be_read_are_named_by_line(tmp_path: Path) -> None:
+    table = rows(80)
+    table[3]["calls"], table[9]["calls"] = "many", "few"
+    path = write(tmp_path / "t.csv", table)
+    with pytest.raises(ContractError, match="2 cells are no numbers, such as 'many' in line 5"):
+        read(path)
+    as_number = replace(DATED, columns={"calls": ColumnDeclared(type="number")})
+    with pytest.raises(ContractError, match=r"'calls' is not a number .*: line 5 holds 'many'; line 11 holds 'few'"):
+        read(path, as_number)
+    missing = replace(DATED, columns={"calls": ColumnDeclared(type="number", missing=("many", "few"))})
+    assert read(path, missing).frame["calls"].null_count() == 2
+
+
+@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (",", "cp1252")])
+def test_spreadsheets_of_all_kinds_read_alike(file: Path, tmp_path: Path, delimiter: str, encoding: str) -> None:
+    other = write(tmp_path / "t.csv", rows(), delimiter, encoding)
+    assert read(other).frame.equals(read(file).frame)
+
+
+def test_parquet_keeps_its_types(file: Path, tmp_path: Path) -> None:
+    typed = pl.read_csv(file, try_parse_dates=True).with_columns(
+        pl.col("total_charge").str.strip_chars().cast(pl.Float64, strict=False), pl.col("paperless") == "Yes"
+    )
+    path = tmp_path / "t.parquet"
+    typed.write_parquet(path)
+    made, expected = read(path), read(file)
+    assert made.frame.equals(expected.frame)
+    assert made.schema == expected.schema
+
+
+# --- labels, groups, folds ---
+
+
+@pytest.mark.parametrize(
+    ("cells", "positive", "expected"),
+    [
+        (["Yes", "no", ""], None, [1.0, 0.0, None]),
+        (["1.0", "0", "NA"], None, [1.0, 0.0, None]),
+        ([True, False, None], None, [1.0, 0.0, None]),
+        (["Churned", "Stayed", "Joined"], "Churned", [1.0, 0.0, 0.0]),
+    ],
+)
+def test_labels_are_read(cells: list, positive: str | None, expected: list) -> None:
+    assert reading.labels(pl.Series("y", cells), "y", positive).to_list() == expected
+
+
+def test_a_label_that_is_none_is_refused() -> None:
+    with pytest.raises(ContractError, match=r"'y' holds 'Churned', 'Stayed'.*positive = "):
+        reading.labels(pl.Series("y", ["Churned", "Stayed"]), "y", None)
+    with pytest.raises(ContractError, match="No cell of 'y' is 'Gone'"):
+        reading.labels(pl.Series("y", ["Churned", "Stayed"]), "y", "Gone")
+
+
+def test_too_few_exits_are_not_learnt_from(tmp_path: Path) -> None:
+    table = [row | {"left": "Yes" if i < 29 else "No"} for i, row in enumerate(rows(200))]
+    with pytest.raises(TooFewLabels, match="29 of 200 rows are labelled as left; 30 of either outcome"):
+        read(write(tmp_path / "t.csv", table))
+
+
+def test_repeated_rows_and_contradictions_are_counted_and_kept_together(tmp_path: Path) -> None:
+    table = rows(300)
+    twice = table[0] | {"customer": "other"}
+    against = table[1] | {"customer": "another", "left": "No" if table[1]["left"] == "Yes" else "Yes"}
+    moved = table[2] | {"contract": "One year", "monthly_charge": "1"}
+    made = read(write(tmp_path / "t.csv", [*table, twice, against, moved]))
+    assert made.counts["repeated_rows"] == 1
+    assert made.counts["conflicting_rows"] == 2
+    assert made.counts["repeated_accounts"] == 1
+    assert list(made.groups[300:]) == list(made.groups[:3])
+    assert len(np.unique(made.groups)) == 300
+    for fold in folding.folds(made.y, made.groups, made.moments, 90, seed=0):
+        assert not set(made.groups[fold.train]) & set(made.groups[fold.test])
+
+
+def test_random_folds_test_every_row_once() -> None:
+    groups = np.random.default_rng(0).integers(0, 80, 400)
+    y = (np.arange(400) % 3 == 0).astype(np.float64)
+    made = folding.folds(y, groups, pl.Series([None] * 400, dtype=pl.Datetime("us", "UTC")), 90, seed=3)
+    assert sorted(np.concatenate([fold.test for fold in made])) == list(range(400))
+    assert len(made) == 5
+    assert all(len(fold.test) > 50 for fold in made)
+
+
+def test_with_a_time_column_folds_go_forward() -> None:
+    days = np.random.default_rng(0).integers(0, 700, 2000)
+    moments = pl.Series([NOW + timedelta(days=int(day)) for day in days])
+    y = (np.arange(2000) % 3 == 0).astype(np.float64)
+    made = folding.folds(y, np.arange(2000) // 2, moments, 90, seed=0)
+    tested = np.concatenate([fold.test for fold in made])
+    assert len(tested) == len(set(tested))
+    assert 0.55 < len(tested) / 2000 < 0.65
+    for fold in made:
+        assert days[fold.train].max() + 90 <= days[fold.test].min()
+    with pytest.raises(TooFewLabels, match="horizon of 900 days"):
+        folding.folds(y, np.arange(2000) // 2, moments, 900, seed=0)
+
+
+# --- a model ---
+
+
+def test_it_reports_what_it_read_and_how_good_it_is(taught: Trained) -> None:
+    report = artefact.plain(taught.report)
+    churn = report["metrics"]["churn"]
+    assert set(report["metrics"]) == {"churn"}
+    assert 0.65 < churn["auc"]["value"] < 0.9
+    assert set(churn["gain"]) == {"base", "logistic", "boosting"}
+    assert report["label"] == {"column": "left", "id": "customer", "as_of_column": None}
+    assert report["table"]["grouped_by"] == "account and identical rows"
+    assert any("boosted trees" in verdict for verdict in report["verdicts"])
+    assert not any("silent" in verdict for verdict in report["verdicts"])
+
+
+def test_there_is_one_outcome(taught: Trained, file: Path) -> None:
+    model = taught.model
+    assert model.silent is None
+    scores = score_features(model, read(file).frame)
+    for name in ("p_silent", "p_vocal", "p_silent_low", "p_silent_high", "log_odds_silent"):
+        assert scores[name].null_count() == scores.height
+    points = scores.select(pl.sum_horizontal("^.*_points$")).to_series()
+    assert (50 + points - scores["health_unclipped"]).abs().max() < 1e-9  # type: ignore[operator]
+    with pytest.raises(TableModel, match="who leaves, not who leaves silently"):
+        reasons(model, read(file).frame, "silent")
+    with pytest.raises(TableModel, match="trained on a table and reads its columns, not a history"):
+        score_history(model, History.from_frames({}), NOW, fresh=True)
+
+
+def test_declared_directions_and_labels_hold(taught: Trained, file: Path) -> None:
+    frame = read(file).frame
+    calls = [
+        taught.model.churn.log_odds(columns(frame.with_columns(pl.lit(float(n)).alias("calls")), taught.model.columns))
+        for n in range(7)
+    ]
+    assert min(np.diff(calls, axis=0).min(axis=1)) >= -1e-9
+    assert taught.model.columns["calls"].label == "service calls"
+
+
+def test_reasons_are_sentences_with_the_usual(taught: Trained, file: Path) -> None:
+    frame = read(file).frame
+    (row,) = reasons(taught.model, frame[:1], "churn")
+    said = {reason.feature: reason.sentence for reason in row}
+    assert said["contract"].startswith(f"contract: {frame['contract'][0]}: ")
+    assert f"service calls {frame['calls'][0]:.0f}; usual here 1." in said["calls"]
+    days = frame["last_login"][0]
+    assert said["last_login"].startswith(f"last login {days:.0f} days ago; usual here ")
+    total = fsum(reason.log_odds for reason in row) + taught.model.churn.base
+    assert total == pytest.approx(score_features(taught.model, frame[:1])["log_odds_churn"][0], abs=1e-9)
+
+
+def test_saved_opened_and_predicting(tmp_path: Path, taught: Trained, file: Path) -> None:
+    model_id = artefact.save(taught, tmp_path, NOW, CONFIG, None)
+    model, manifest = load_model(tmp_path, model_id)
+    assert manifest.label["column"] == "left"
+    assert list(manifest.features) == list(taught.model.columns.names)
+    for name in ("CARD.md", "report.html"):
+        assert "{{" not in (tmp_path / model_id / name).read_text("utf-8")
+    made = predict(model, file, "", NOW, top=2)
+    expected = score_features(taught.model, read(file).frame)
+    assert made.rows["account_id"].to_list() == [row["customer"] for row in rows()]
+    assert made.rows["p_churn"].equals(expected["p_churn"])
+    assert made.rows["p_silent"].null_count() == made.rows.height
+    assert all(len(json.loads(told)) <= 2 for told in made.rows["reasons"])
+    assert made.notes == ("not read by the model: country, left",)
+
+
+def test_predicting_checks_the_columns(tmp_path: Path, taught: Trained, file: Path) -> None:
+    table = rows(5)
+    lacking = [{("Contract" if name == "contract" else name): v for name, v in row.items()} for row in table]
+    with pytest.raises(ContractError, match="lacks the column 'contract' that the model reads; it has 'Contract'"):
+        predict(taught.model, write(tmp_path / "a.csv", lacking), "", NOW, 0)
+    table[2]["calls"] = "lots"
+    with pytest.raises(ContractError, match=r"'calls' is not a number .*: line 4 holds 'lots'"):
+        predict(taught.model, write(tmp_path / "b.csv", table), "", NOW, 0)
+    with pytest.raises(ContractError, match=r"no column 'nobody' \(--id\)"):
+        predict(taught.model, file, "nobody", NOW, 0)
+
+
+def test_what_training_never_saw_is_scored_all_the_same(tmp_path: Path, taught: Trained) -> None:
+    odd = [row | {"contract": "Forever", "monthly_charge": "", "calls": "99"} for row in rows(3)]
+    made = predict(taught.model, write(tmp_path / "t.csv", odd), "", NOW, 3)
+    assert made.rows["p_churn"].is_between(0, 1).all()
+
+
+def test_a_column_that_knows_the_label_stops_the_fit(tmp_path: Path) -> None:
+    table = [row | {"refund": "9" if row["left"] == "Yes" else f"{i % 4}"} for i, row in enumerate(rows(400))]
+    path = write(tmp_path / "t.csv", table)
+    with pytest.raises(LeakageError, match="refund"):
+        train(path, NAMES, CONFIG)
+
+
+def test_the_configuration_declares_tables(tmp_path: Path) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text(
+        '[table]\npositive = "Churned"\nas_of = 2026-01-31\nhorizon_days = 30\n'
+        '[columns."Total Charges"]\ntype = "number"\nmissing = ["?"]\ndirection = -1\n'
+    )
+    declared = config.load(path)
+    assert declared.table.positive == "Churned"
+    assert declared.table.moment == NOW
+    assert declared.table.columns["Total Charges"] == ColumnDeclared("number", -1, missing=("?",))
+    assert config.from_plain(json.loads(json.dumps(config.to_plain(declared))), tmp_path).table == declared.table
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[columns.a]\ntype = "money"', "sets type to 'money'; it is one of number, category"),
+        ("[columns.a]\ndirection = 3", "sets direction to 3"),
+        ('[columns.a]\nmissing = "x"', "needs a list of texts as missing"),
+        ('[columns.a]\nformats = ["%Q"]', "is no time format"),
+        ("[columns.a]\ncolour = 1", "sets 'colour'; it may set type"),
+        ("[table]\nhorizon_days = -1", "whole number of days"),
+        ('[table]\nas_of = "soon"', r"\[table\] as_of cannot be read"),
+        ("[table]\nlabel = 1", "sets 'label'; it may set positive"),
+        ("table = 1", r"as a table: \[table\]"),
+    ],
+)
+def test_a_slip_in_the_declarations_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "t.toml"
+    path.write_text(text)
+    with pytest.raises((SettingsError, ContractError), match=said):
+        config.load(path)
+
+
+def test_names_that_are_not_there_are_refused(file: Path) -> None:
+    for names, said in ((Names("gone"), "--label"), (Names("left", "x"), "--id"), (Names("left", "", "y"), "--as-of-")):
+        with pytest.raises(ContractError, match=said):
+            reading.load(file, names, DATED)
+    with pytest.raises(SettingsError, match="declares the column 'x'"):
+        reading.load(file, NAMES, replace(DATED, columns={"x": ColumnDeclared()}))

@@ -1,0 +1,225 @@
+"""From a wide table to a model, step by step.
+
+    types shown -> cells read -> leakage guard -> folds -> out-of-fold predictions beside the rivals' -> metrics
+    -> fit on everything -> the model and its report
+
+There is one outcome: who leaves. A table says nothing about who complained before, so there is no silent scorecard.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from threadpoolctl import threadpool_limits
+
+from models.features import DEFAULT
+from models.health import HealthParams, expit
+from models.imports.read import FILE, LINE
+from models.labels import DEFAULTS
+from models.model import ChurnModel, columns, usual_values
+from models.schema import Schema
+from models.scorecard import Columns
+from training import collect, leakage
+from training.additive import fitter
+from training.describe import describe_table
+from training.fingerprint import content_hash
+from training.metrics import evaluate
+from training.tables.folds import Fold, folds
+from training.tables.infer import Inferred
+from training.tables.read import Names, Table, load, table
+from training.tables.rivals import rivals
+from training.train import Config, Trained
+
+Progress = Callable[[str], None]
+Announce = Callable[[Sequence[str]], None]
+Floats = npt.NDArray[np.float64]
+
+STATUS = "fitted on a table"
+PHASE = "P3"
+RIVALS = ("base", "logistic", "boosting")
+
+
+@dataclass(frozen=True)
+class Overruling:
+    """Who vouches for the columns of `config.allow_leak`, and when."""
+
+    who: str = ""
+    when: datetime | None = None
+
+
+def train(
+    path: Path,
+    names: Names,
+    config: Config,
+    progress: Progress = lambda _: None,
+    announce: Announce = lambda _: None,
+    overruling: Overruling = Overruling(),
+) -> Trained:
+    """Train on a file. `announce` is told the columns' types before anything else is done with them.
+
+    Raises `ContractError` for columns or cells that cannot be used as they are, `LeakageError` before any fit for
+    columns that know the label, and `TooFewLabels` for too little to learn from.
+    """
+    progress("reading the table")
+    raw, found = load(path, names, config.table)
+    announce(shown(found))
+    made = table(raw, found, names, config.table)
+    announce(counted(made))
+    with threadpool_limits(limits=1, user_api="blas"):
+        trained = _train(made, names, config, progress, announce, overruling)
+    trained.report["data"]["sha256"] = content_hash({"table": raw.frame.drop(LINE, FILE)})
+    return trained
+
+
+def _train(
+    made: Table,
+    names: Names,
+    config: Config,
+    progress: Progress,
+    announce: Announce,
+    overruling: Overruling,
+) -> Trained:
+    progress("checking that no column knows the label")
+    checked = _guarded(made, config, overruling)
+    announce(checked["sentences"])
+    cut = folds(made.y, made.groups, made.moments, config.table.horizon_days, config.seed)
+    read = columns(made.frame, made.schema)
+    tested, predicted = _out_of_fold(made, read, cut, config, progress)
+    progress("measuring, with intervals by group")
+    evaluated = _evaluated(made, tested, predicted, config)
+    progress("fitting on everything")
+    fitted = _fit(made.schema, read, made.y, made.groups, config, progress)
+    model = ChurnModel(
+        churn=fitted.card,
+        silent=None,
+        health=HealthParams.for_base(fitted.card.base),
+        label=DEFAULTS,
+        baselines=DEFAULT,
+        usual=usual_values(made.frame, made.schema),
+        status=STATUS,
+        phase=PHASE,
+        fingerprints=made.schema.fingerprints(),
+        columns=made.schema,
+    )
+    report = _report(made, names, evaluated, checked, len(cut)) | {
+        "terms": collect.terms({"churn": fitted.card}, read),
+        "fit": fitted.report,
+    }
+    return Trained(model, report, {"fitted": fitted.estimator, "columns": list(made.schema.names)})
+
+
+def shown(found: Sequence[Inferred]) -> list[str]:
+    """The columns' types as lines of one width."""
+    wide = max(len(column.name) for column in found) if found else 0
+    kinds = max(len(column.kind) for column in found) if found else 0
+    return [
+        f"{c.name:<{wide}}  {c.kind:<{kinds}}  {c.known:>9,} known  {c.distinct:>9,} differ  {c.note}".rstrip()
+        for c in found
+    ]
+
+
+def counted(made: Table) -> list[str]:
+    """What there was in the file, in sentences."""
+    counts = made.counts
+    rows, left = counts["rows"], counts["events"]
+    told = [f"{rows:,} labelled rows, {left:,} of them left; kept on one side of every split: {counts['grouped_by']}"]
+    for name, text in (
+        ("without_label", "rows without a label are left out"),
+        ("not_rows_count", "records are no rows and were passed over"),
+        ("repeated_rows", "rows repeat another one exactly, label included"),
+        ("conflicting_rows", "rows are alike in every column and differ in the label"),
+        ("repeated_accounts", "rows are further rows of an account"),
+    ):
+        if counts[name]:
+            told.append(f"{counts[name]:,} {text}")
+    return told
+
+
+def _guarded(made: Table, config: Config, overruling: Overruling) -> dict[str, Any]:
+    frame = made.frame.with_columns(
+        pl.Series("\0label", made.y), pl.Series("\0group", made.groups), made.moments.alias("\0moment")
+    )
+    timed = None if made.moments.has_nulls() else "\0moment"
+    found = leakage.examine(frame, made.schema.names, "\0label", "\0group", as_of=timed, seed=config.seed)
+    return leakage.require(found, config.allow_leak, overruling.who, overruling.when)
+
+
+def _fit(
+    schema: Schema, read: Columns, y: Floats, groups: npt.NDArray[np.int64], config: Config, progress: Progress
+) -> fitter.Fitted:
+    directions = {column.name: column.churn for column in schema.columns if column.churn}
+    members, seed = config.table.members, config.seed
+    return fitter.fit(read, y, groups, directions=directions, seed=seed, members=members, progress=progress)
+
+
+def _out_of_fold(
+    made: Table, read: Columns, cut: Sequence[Fold], config: Config, progress: Progress
+) -> tuple[npt.NDArray[np.intp], dict[str, Floats]]:
+    """Positions of the tested rows, ascending, and their probabilities by the model and its rivals."""
+    parts: list[dict[str, Floats]] = []
+    for number, fold in enumerate(cut, 1):
+
+        def told(what: str, number: int = number) -> None:
+            progress(f"fold {number} of {len(cut)}: {what}")
+
+        learnt = {name: values[fold.train] for name, values in read.items()}
+        fitted = _fit(made.schema, learnt, made.y[fold.train], made.groups[fold.train], config, told)
+        told("the models it is measured against")
+        asked = {name: values[fold.test] for name, values in read.items()}
+        parts.append(
+            {"p": expit(fitted.card.log_odds(asked))} | rivals(made.frame, made.y, fold.train, fold.test, config.seed)
+        )
+    where = np.concatenate([fold.test for fold in cut])
+    order = np.argsort(where)
+    return where[order], {name: np.concatenate([part[name] for part in parts])[order] for name in ("p", *RIVALS)}
+
+
+def _evaluated(
+    made: Table, tested: npt.NDArray[np.intp], predicted: dict[str, Floats], config: Config
+) -> dict[str, Any]:
+    """Rows of one group are drawn together, as those of an account are."""
+    once = pl.Series([0]).new_from_index(0, len(tested))
+    moment = once if made.moments.has_nulls() else made.moments.gather(tested)
+    rows = pl.DataFrame(
+        {
+            "account_id": pl.Series(made.groups[tested]).cast(pl.String),
+            "as_of": moment,
+            "y": made.y[tested],
+            "p": predicted["p"],
+            **{f"p_{name}": predicted[name] for name in RIVALS},
+        }
+    )
+    return evaluate(rows, against=RIVALS, k=config.capacity, seed=config.seed)
+
+
+def _report(made: Table, names: Names, evaluated: dict[str, Any], checked: dict[str, Any], fits: int) -> dict[str, Any]:
+    first, last = made.moments.min(), made.moments.max()
+    return {
+        "phase": PHASE,
+        "cutoff": last,
+        "label": {"column": names.label, "id": names.identity or None, "as_of_column": names.moment or None},
+        "data": {"accounts": made.counts["accounts"], "from": first, "to": last},
+        "rows": {
+            "snapshots": made.counts["rows"],
+            "accounts": made.counts["accounts"],
+            "churn_events": made.counts["events"],
+            "left_out": {},
+        },
+        "table": {
+            **made.counts,
+            "columns": [
+                {"name": c.name, "type": c.kind, "known": c.known, "distinct": c.distinct, "note": c.note}
+                for c in made.inferred
+            ],
+            "folds": fits,
+            "tested": "forward in time" if not made.moments.has_nulls() and first != last else "random groups",
+        },
+        "leakage": checked,
+        "metrics": {"churn": evaluated},
+        "verdicts": [*describe_table(evaluated), *checked["sentences"]],
+    }
