@@ -149,6 +149,8 @@ def test_directions_that_make_no_sense_are_refused():
 def test_what_cannot_be_fitted_is_refused():
     with pytest.raises(EbbtideError, match="one outcome has 2"):
         fit(TRAIN, np.arange(1200) < 3, GROUPS)
+    with pytest.raises(EbbtideError, match="not forest"):
+        fit(TRAIN, Y, GROUPS, members=("forest",))
     with pytest.raises(EbbtideError, match="single value"):
         fit({"constant": np.ones(1200)}, Y, GROUPS)
     with pytest.raises(FeatureMismatch, match="'plan' mixes text"):

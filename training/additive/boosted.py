@@ -5,7 +5,6 @@ first place is for missing and the last for unknown; a number x lies in the bin 
 several features reads the coarser of a feature's two sets of bins.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,10 +42,7 @@ class Boosted:
             random_state=material.seed,
             **(_settings(len(material.y), len(self._learned)) | settings),
         )
-        with warnings.catch_warnings():
-            # It tells of missing values, which have their own bin, and of terms it cannot draw.
-            warnings.filterwarnings("ignore", category=UserWarning, module="interpret")
-            self.model = model.fit(frame, material.y.astype(np.int64), bags=bags)
+        self.model = model.fit(frame, material.y.astype(np.int64), bags=bags)
         self.bases = _moved(model.bagged_intercept_.ravel(), model.intercept_.ravel()[0])
         self.parts = [self._part(term) for term in range(len(model.term_features_))]
         self.held_out = held_out(material, self.bases, self.parts)

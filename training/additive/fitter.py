@@ -8,7 +8,10 @@ Every member is fitted on the same bags, each of which leaves two parts of the g
 other it is judged, and there members are weighted and calibrated (`blend`). Nothing is set per table.
 """
 
+import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -23,7 +26,7 @@ from models.scorecard import Scorecard, Target
 from training.additive import blend as blending
 from training.additive.bags import deal
 from training.additive.boosted import Boosted
-from training.additive.columns import Columns, learn
+from training.additive.columns import Column, Columns, learn
 from training.additive.directions import check, directed
 from training.additive.linear import Linear
 from training.additive.member import Material, Member
@@ -94,42 +97,55 @@ def fit(
     """
     labels = np.asarray(y, dtype=np.float64)
     codes = np.unique(groups, return_inverse=True)[1]
-    rarer = min(len(np.unique(codes[labels == outcome])) for outcome in (0, 1))
-    if rarer < LEAST_GROUPS:
-        raise EbbtideError(f"Boosting needs {LEAST_GROUPS} groups with either outcome; here one outcome has {rarer}.")
     learned, left_out = learn(columns, FINE, COARSE)
-    if not learned:
-        raise EbbtideError("Every column holds a single value or rare texts only; there is nothing to learn from.")
+    _check(labels, codes, learned, members)
     check(directions, learned, columns)
     bags = how_many_bags(len(labels))
     material = Material(columns, tuple(learned), labels, deal(labels, codes, bags, seed), bags, seed)
-    fitted = []
-    for name in members:
-        progress(f"fitting {name} on {bags} bags of {len(labels):,} rows")
-        fitted.append(MEMBERS[name](material))
+    fitted = _together(members, material, progress)
     blend, compared = blending.choose(np.column_stack([member.held_out for member in fitted]), labels, codes)
     progress("writing one scorecard")
-    bases, parts = _summed(fitted, blend)
-    if any(directions.values()):
-        free = _mean_risk(scorecard(target, bases, parts, learned), columns)
-        parts = directed(parts, directions, columns)
-        card = with_mean_risk(scorecard(target, bases, _told(parts, columns), learned), columns, free)
-    else:
-        card = scorecard(target, bases, _told(parts, columns), learned)
+    card = _card(target, fitted, blend, material, directions)
+    about = {
+        name: {"weight": weight, **member.about}
+        for name, weight, member in zip(members, blend.weights.tolist(), fitted, strict=True)
+    }
     report = {
         "bags": bags,
         "left_out": left_out,
         "directions": dict(directions),
-        "members": {
-            name: {"weight": weight, **member.about}
-            for name, weight, member in zip(members, blend.weights.tolist(), fitted, strict=True)
-        },
+        "members": about,
         "held_out_loss": blend.loss,
         "compared": compared,
         "slope": float(blend.weights.sum()),
         "intercept": blend.intercept,
     }
-    return Fitted(card.centred(card.means(columns)), Estimator(fitted, blend), report)
+    return Fitted(card, Estimator(fitted, blend), report)
+
+
+def _check(y: Floats, groups: npt.NDArray[np.intp], learned: Sequence[Column], members: Sequence[str]) -> None:
+    rarer = min(len(np.unique(groups[y == outcome])) for outcome in (0, 1))
+    if rarer < LEAST_GROUPS:
+        raise EbbtideError(f"Boosting needs {LEAST_GROUPS} groups with either outcome; here one outcome has {rarer}.")
+    if not learned:
+        raise EbbtideError("Every column holds a single value or rare texts only; there is nothing to learn from.")
+    if not members or not set(members) <= set(MEMBERS):
+        raise EbbtideError(
+            f"The members of a fit are some of {', '.join(MEMBERS)}, not {', '.join(members) or 'none'}."
+        )
+
+
+def _together(names: Sequence[str], material: Material, progress: Progress) -> list[Member]:
+    """Fit the members at the same time, as many as there are cores: their libraries work outside the interpreter."""
+
+    def one(name: str) -> Member:
+        progress(f"fitting {name} on {material.bags} bags of {len(material.y):,} rows")
+        return MEMBERS[name](material)
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        # The booster tells of missing values, which have their own bin.
+        warnings.filterwarnings("ignore", category=UserWarning, module="interpret")
+        return list(pool.map(one, names))
 
 
 def how_many_bags(rows: int) -> int:
@@ -137,10 +153,24 @@ def how_many_bags(rows: int) -> int:
     return 10 if rows < 10_000 else 8 if rows < 30_000 else 5
 
 
-def _summed(members: Sequence[Member], blend: blending.Blend) -> tuple[Floats, list[Part]]:
+def _card(
+    target: Target,
+    members: Sequence[Member],
+    blend: blending.Blend,
+    material: Material,
+    directions: Mapping[str, int],
+) -> Scorecard:
+    """One table per set of features, centred on the rows, moving as declared."""
     used = [(member, weight) for member, weight in zip(members, blend.weights, strict=True) if weight > 0]
     bases = blend.intercept + np.sum([weight * member.bases for member, weight in used], axis=0)
-    return bases, merged(part.weighted(weight) for member, weight in used for part in member.parts)
+    free = merged(part.weighted(weight) for member, weight in used for part in member.parts)
+    columns, order = material.columns, material.learned
+    bound = directed(free, directions, columns)
+    card = scorecard(target, bases, _told(bound, columns), order)
+    if any(directions.values()):
+        # What a projection adds or takes on average goes back into the base.
+        card = with_mean_risk(card, columns, _mean_risk(scorecard(target, bases, free, order), columns))
+    return card.centred(card.means(columns))
 
 
 def _told(parts: Sequence[Part], columns: Columns) -> list[Part]:
