@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,7 +15,7 @@ from models.errors import EbbtideError, PromotionRefused
 from models.settings import Settings
 from models.terminal import Moment, telling
 from training.reading import end_of, read_history
-from training.registry_commands import put_in_service, this_user
+from training.registry_commands import put_in_service, revision, this_user
 
 if TYPE_CHECKING:
     from training.train import Config, Trained
@@ -123,7 +122,7 @@ def train(
             served = previous.in_service(settings.artifacts, settings.trust)
             trained = training.train(history, cutoff, chosen, tell, announce, this_user(), now(), served)
         command = click.get_current_context().obj
-        model_id = artefact.save(trained, settings.artifacts, now(), chosen, _revision(), signer, command)
+        model_id = artefact.save(trained, settings.artifacts, now(), chosen, revision(), signer, command)
         if promote and table is None:
             tell("comparing with the model in service")
             try:
@@ -235,15 +234,3 @@ def _monday() -> datetime:
     """The last Monday's midnight, UTC."""
     today = now().replace(hour=0, minute=0, second=0, microsecond=0)
     return today - timedelta(days=today.weekday())
-
-
-def _revision() -> str | None:
-    """The git revision of the code, where it runs from a checkout."""
-    found = subprocess.run(
-        ["git", "rev-parse", "HEAD"],  # noqa: S607
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return found.stdout.strip() or None

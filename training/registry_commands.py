@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -95,7 +96,8 @@ def reproduce(model_id: str, data: Path | None, db: bool, source: str) -> None:
     settings = Settings.from_environment(os.environ)
     with telling() as tell:
         tell("reading the history")
-        found = run(settings.artifacts, model_id, read_history(data, source, settings), settings.trust, tell)
+        history = read_history(data, source, settings)
+        found = run(settings.artifacts, model_id, history, settings.trust, tell, revision())
     if found:
         raise ArtefactError(f"{model_id} was not reproduced: {' '.join(found)}")
     click.echo(f"{model_id}: reproduced, all files and numbers are identical")
@@ -190,3 +192,15 @@ def record(settings: Settings) -> None:
 def this_user() -> str:
     """Who runs this command."""
     return getpass.getuser()
+
+
+def revision() -> str | None:
+    """The git revision of the code, where it runs from a checkout."""
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"],  # noqa: S607
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() or None

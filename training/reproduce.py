@@ -1,5 +1,6 @@
 """Making an artefact again from what its manifest says, and comparing the two byte by byte."""
 
+import textwrap
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -26,9 +27,10 @@ def reproduce(
     history: History,
     trust: registry.Trust,
     progress: Callable[[str], None] = lambda _: None,
+    revision: str | None = None,
 ) -> list[str]:
     """Train again as the artefact was trained, and say in sentences what differs; nothing: all files and numbers are
-    identical.
+    identical. `revision`: of the code that trains now.
 
     Raises `ArtefactError` for an artefact that does not verify, or that does not say how it was made.
     """
@@ -49,9 +51,12 @@ def reproduce(
         served = as_recorded(root, manifest.metrics.get("previous"), trust)
         trained = train(history, cutoff, config, progress, who=who, when=when, previous=served)
         made = parse_instant(manifest.created_at)
-        revision, command = manifest.git_revision, manifest.command
-        again = artefact.save(trained, Path(folder), made, config, revision, command=command)
-        return list(differences(manifest, registry.show(Path(folder), again)))
+        then, command = manifest.git_revision, manifest.command
+        again = artefact.save(trained, Path(folder), made, config, then, command=command)
+        told = list(differences(manifest, registry.show(Path(folder), again)))
+    if told and revision != then:
+        told.append(f"It may be the code: its revision is {revision} instead of {then}.")
+    return told
 
 
 def vouched(manifest: registry.Manifest) -> tuple[str, datetime | None]:
@@ -65,7 +70,7 @@ def differences(old: registry.Manifest, new: registry.Manifest) -> Iterator[str]
     files = sorted({*old.files, *new.files})
     told = [f"{name} differs." for name in files if old.files.get(name) != new.files.get(name)]
     numbers = [
-        f"{place} is {after!r} instead of {before!r}."
+        f"{place} is {_short(after)} instead of {_short(before)}."
         for entry in ("status", "phase", "p_ref", "label", "thresholds", "features", "metrics", "config")
         for place, before, after in _leaves(entry, getattr(old, entry), getattr(new, entry))
     ]
@@ -76,6 +81,10 @@ def differences(old: registry.Manifest, new: registry.Manifest) -> Iterator[str]
     if told:
         for place, before, after in _leaves("versions", old.versions, new.versions):
             yield f"It may be the libraries: {place.removeprefix('versions.')} is {after} instead of {before}."
+
+
+def _short(value: Any) -> str:
+    return textwrap.shorten(repr(value), 60, placeholder=" ...")
 
 
 def _leaves(place: str, before: Any, after: Any) -> Iterator[tuple[str, Any, Any]]:

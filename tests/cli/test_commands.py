@@ -5,11 +5,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from ebbtide import COMMANDS
+from ebbtide import COMMANDS, main
+from models import registry
+from models.errors import PromotionRefused
 from tests.tables import rows, write
 
 ROOT = Path(__file__).parents[2]
@@ -132,9 +136,11 @@ def test_an_edited_expert_file_is_back_tested_without_a_fit(place: Path) -> None
 
 def test_promote_and_roll_back(place: Path) -> None:
     first = json.loads(run(place, "models", "show")[1])["model_id"]
-    code, out, err = run(place, "train", "--data", "history", "--json")
+    public = run(place, "keys", "signing-key", "--out", "trainer.pem")[1].strip()
+    code, out, err = run(place, "train", "--data", "history", "--json", EBBTIDE_SIGNING_KEY="trainer.pem")
     assert code == 0, err
     second = json.loads(out)["model_id"]
+    assert "signed by the key" in run(place, "models", "verify", second, EBBTIDE_VERIFY_KEYS=public)[1]
     assert run(place, "models", "promote", second, "--why", "newer")[0] == 0
     assert json.loads(run(place, "models", "show")[1])["model_id"] == second
     assert run(place, "models", "rollback", "--why", "it was worse")[0] == 0
@@ -161,27 +167,66 @@ def test_other_data_do_not_reproduce_a_model(place: Path) -> None:
     assert run(place, "models", "reproduce", model_id)[0] == 2
 
 
-def test_signatures_are_asked_for_by_every_command_that_opens_a_model(place: Path) -> None:
-    model_id = json.loads(run(place, "models", "show")[1])["model_id"]
-    assert "unsigned" in run(place, "models", "verify", model_id)[1]
-    code, public, err = run(place, "keys", "signing-key", "--out", "signing.pem")
+def test_signatures_are_asked_for_by_every_command_that_opens_a_model(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def inside(*args: str, **variables: str) -> tuple[int, str, str]:
+        """As `run`, without a process of its own."""
+        monkeypatch.chdir(place)
+        monkeypatch.setenv("EBBTIDE_DATABASE_URL", f"sqlite:///{place}/ebbtide.db")
+        monkeypatch.setenv("EBBTIDE_ARTIFACTS", str(place / "artefacts"))
+        for name in ("SIGNING_KEY", "VERIFY_KEYS", "REQUIRE_SIGNED"):
+            monkeypatch.setenv(f"EBBTIDE_{name}", variables.get(name, ""))
+        with pytest.raises(SystemExit) as left:
+            main(list(args))
+        return (int(left.value.code or 0), *capsys.readouterr())
+
+    model_id = json.loads(inside("models", "show")[1])["model_id"]
+    assert "unsigned" in inside("models", "verify", model_id)[1]
+    code, public, err = inside("keys", "signing-key", "--out", "signing.pem")
     assert code == 0, err
-    strict = {"EBBTIDE_VERIFY_KEYS": public.strip(), "EBBTIDE_REQUIRE_SIGNED": "1"}
+    strict = {"VERIFY_KEYS": public.strip(), "REQUIRE_SIGNED": "1"}
     refused = (
         ("models", "verify", model_id),
         ("models", "promote", model_id, "--why", "x"),
+        ("models", "reproduce", model_id, "--data", "history"),
+        ("compare", model_id, "20200101T000000Z-00000000", "--data", "history"),
         ("predict", "--data", "history", "--out", "x.csv"),
         ("score",),
     )
     for args in refused:
-        code, out, err = run(place, *args, **strict)
+        code, out, err = inside(*args, **strict)
         assert (code, out) == (1, ""), args
         assert "EBBTIDE_REQUIRE_SIGNED is set: unsigned" in err
-    assert run(place, "models", "sign", model_id)[0] == 1
-    code, out, err = run(place, "models", "sign", model_id, EBBTIDE_SIGNING_KEY="signing.pem")
+    assert inside("models", "sign", model_id)[0] == 1
+    code, out, err = inside("models", "sign", model_id, SIGNING_KEY="signing.pem")
     assert code == 0, err
-    assert "signed by the key" in run(place, "models", "verify", model_id, **strict)[1]
-    assert run(place, "predict", "--data", "history", "--out", "x.csv", **strict)[0] == 0
+    assert "signed by the key" in inside("models", "verify", model_id, **strict)[1]
+    assert inside("predict", "--data", "history", "--out", "x.csv", **strict)[0] == 0
+
+
+def test_a_model_of_another_recipe_is_compared_before_it_replaces_one(place: Path) -> None:
+    """Without a comparison it is refused, and the record says so."""
+    served = json.loads(run(place, "models", "show")[1])["model_id"]
+    kept = place / "artefacts" / served
+    manifest = json.loads((kept / "manifest.json").read_text())
+    other = registry.put(
+        place / "artefacts",
+        {"x": 1.0},
+        registry.Facts(
+            **{item.name: manifest[item.name] for item in fields(registry.Facts) if item.name != "config"},
+            config={**manifest["config"], "seed": 99},
+        ),
+        datetime(2026, 11, 21, tzinfo=UTC),
+    )
+    with pytest.raises(PromotionRefused, match="has not been compared with the model in service"):
+        registry.promote(place / "artefacts", other, "bob", datetime(2026, 11, 21, tzinfo=UTC), "newer")
+    assert run(place, "compare", served, served, "--db")[0] == 2
+    told = run(place, "models", "history")[1]
+    assert "refused: it has not been compared with the model in service" in told
+    code, _, err = run(place, "train", "--db", "--promote", "--force")
+    assert code == 2
+    assert "a reason: --why" in err
 
 
 def test_the_list_in_three_forms(place: Path) -> None:

@@ -79,11 +79,9 @@ def test_only_rows_after_both_were_trained_count(trained, manifest, history, sim
     pairs = snapshots(known, simulated.end, 28, params)
     labels = pairs.hstack(label(known, pairs, simulated.end, params).select("y_churn", "y_silent"))
     expected = labels.filter(pl.col("as_of") >= late, pl.col("y_churn").is_not_null(), pl.col("y_silent").is_not_null())
-    for cutoffs in ((early, late), (late, early)):
-        one, other = (entrant(trained.model, manifest, cutoff) for cutoff in cutoffs)
-        found = forward(one, other, history, simulated.end)
-        assert found.rows == expected.height < labels.height
-        assert found.exits == expected.filter(pl.col("y_silent") == 1)["account_id"].n_unique()
+    found = forward(*(entrant(trained.model, manifest, at) for at in (late, early)), history, simulated.end)
+    assert found.rows == expected.height < labels.height
+    assert found.exits == expected.filter(pl.col("y_silent") == 1)["account_id"].n_unique()
 
 
 def test_where_too_little_has_happened_since_it_says_so(trained, manifest, history, simulated):
@@ -130,11 +128,11 @@ def test_the_folds_find_the_fitted_model_better_than_the_base_rate(trained):
 
 def test_configurations_are_compared_on_the_same_folds(tmp_path):
     """Fitted anew, the same configuration predicts the very same; its folds are those of the challenger."""
-    small: Simulated = simulator.simulate(200, 90, "default", 11)
-    history = History.from_frames(small.tables)
-    made = train(history, small.end, Config(seed=5, blocks=2))
-    challenger = registry.show(tmp_path, artefact.save(made, tmp_path, MADE, Config(seed=5, blocks=2), None))
-    champion = replace(challenger, config={**(challenger.config or {}), "seed": 1, "blocks": 3})
+    small: Simulated = simulator.simulate(90, 80, "default", 11)
+    history, config = History.from_frames(small.tables), Config(seed=5, blocks=2, groups=2)
+    made = train(history, small.end, config)
+    challenger = registry.show(tmp_path, artefact.save(made, tmp_path, MADE, config, None))
+    champion = replace(challenger, config={**(challenger.config or {}), "seed": 1, "blocks": 3, "groups": 3})
     found = refitted(champion, challenger, history, small.end, tested_before=made.tested)
     assert (found.how, found.verdict) == ("folds", "tie")
     assert found.rows == made.tested["silent"].height

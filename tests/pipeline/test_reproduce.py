@@ -143,6 +143,10 @@ def test_differences_are_named(tmp_path):
         "It may be the libraries: numpy is 2.5 instead of 2.4.",
     ]
     assert list(differences(first, stored(tmp_path, replace(FACTS, versions={"numpy": "2.5"})))) == []
+    long = replace(FACTS, metrics={**FACTS.metrics, "groups": ["word"] * 99})
+    (_, told) = differences(first, stored(tmp_path, long, x=2.0))
+    assert told.startswith("metrics.groups is ['word', 'word',")
+    assert told.endswith(" ... instead of None.")
     many = replace(FACTS, metrics={str(n): n for n in range(9)})
     assert list(differences(first, stored(tmp_path, many)))[-1] == "6 more values differ."
 
