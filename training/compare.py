@@ -99,7 +99,7 @@ def forward(
 
     Raises `ContractError` for models that predict different things or do not read histories.
     """
-    _check_comparable(champion, challenger)
+    check_comparable(champion, challenger)
     params = challenger.model.label
     known, since = history.known_at(at), max(champion.cutoff, challenger.cutoff)
     progress("taking snapshots after both were trained, and labelling them")
@@ -210,7 +210,8 @@ def _said(name: str, gain: Mapping[str, float | None]) -> str:
     return f"{title} {value:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}"
 
 
-def _check_comparable(champion: Entrant, challenger: Entrant) -> None:
+def check_comparable(champion: Entrant, challenger: Entrant) -> None:
+    """Raise `ContractError` for models that predict different things, or that read a table."""
     if champion.model.label != challenger.model.label:
         raise ContractError(_different(champion.manifest, challenger.manifest))
     for entrant in (champion, challenger):

@@ -34,7 +34,10 @@ def reproduce(
 
     Raises `ArtefactError` for an artefact that does not verify, or that does not say how it was made.
     """
-    manifest = registry.verify(root, model_id, trust)
+    stored = registry.load(root, model_id, trust)
+    manifest = stored.manifest
+    if (stored.plain.get("columns") or {}).get("source") == "table":
+        raise ArtefactError(f"The artefact {model_id} learnt from a wide table; only models of histories are repeated.")
     if manifest.config is None or manifest.data_hash is None:
         raise ArtefactError(f"The artefact {model_id} does not say how it was made; it is older than such records.")
     if "column" in manifest.label:

@@ -12,7 +12,7 @@ from models.history import History
 from models.loading import load_model
 from models.scorecard import Target
 from models.settings import Settings
-from training.compare import Compared, Entrant, forward, refitted
+from training.compare import Compared, Entrant, check_comparable, forward, refitted
 from training.reading import end_of
 
 Progress = Callable[[str], None]
@@ -33,6 +33,7 @@ def versus(
         Entrant(*load_model(settings.artifacts, model_id, settings.trust)) for model_id in (champion, challenger)
     )
     if refit:
+        check_comparable(one, other)
         return refitted(one.manifest, other.manifest, history, at, progress)
     return forward(one, other, history, at, progress)
 

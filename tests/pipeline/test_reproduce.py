@@ -155,6 +155,9 @@ def test_an_artefact_that_does_not_say_how_it_was_made_is_not_reproduced(tmp_pat
     old = stored(tmp_path, replace(FACTS, data_hash=None, config=None))
     with pytest.raises(ArtefactError, match="does not say how it was made"):
         reproduce(tmp_path, old.model_id, history, registry.Trust())
+    table = registry.put(tmp_path, {"columns": {"source": "table"}}, FACTS, NOW)
+    with pytest.raises(ArtefactError, match="learnt from a wide table"):
+        reproduce(tmp_path, table, history, registry.Trust())
     found = history_hash(history.known_at(NOW))[:12]
     assert reproduce(tmp_path, stored(tmp_path).model_id, history, registry.Trust()) == [
         f"The data are not those it learnt from (SHA-256 {found}..., not 000000000000...)."
