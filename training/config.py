@@ -9,6 +9,7 @@ from typing import Any
 from models.errors import ArtefactError, SettingsError
 from models.features import COMPONENTS
 from models.labels import LabelParams
+from training.deployment import Deployment
 from training.measures import Declared
 from training.profit import ProfitParams
 from training.tables.declare import TableConfig, of_column, of_table
@@ -38,8 +39,9 @@ def load(path: Path | None, margin: float = 1.0) -> Config:
 def read(declared: dict[str, Any], where: str, folder: Path, margin: float = 1.0) -> Config:
     """A configuration from what a file declares. `where` names it in errors; paths are relative to `folder`.
     `margin` is the deployment's."""
-    _known(declared, (*_PLAIN, "allow_leak", "expert", "label", "measures", "profit", "table", "columns"), where)
-    plain = {name: _whole(declared[name], name) for name in _PLAIN if name in declared}
+    tables = ("label", "measures", "profit", "deployment", "table", "columns")
+    _known(declared, (*_PLAIN, "allow_leak", "expert", *tables), where)
+    plain: dict[str, Any] = {name: _whole(declared[name], name) for name in _PLAIN if name in declared}
     label = declared.get("label", {})
     _known(label, tuple(field.name for field in fields(LabelParams)), f"[label] of {where}")
     params = LabelParams(**{name: _whole(value, name) for name, value in label.items()})
@@ -50,16 +52,17 @@ def read(declared: dict[str, Any], where: str, folder: Path, margin: float = 1.0
     _known(money, _PROFIT, f"[profit] of {where}")
     profit = ProfitParams(**{name: _number(value, name) for name, value in money.items()}, margin=margin)
     columns = {name: of_column(name, entry) for name, entry in _tables(declared, "columns").items()}
-    table = of_table(_table(declared), columns)
-    return Config(
-        **plain, label=params, expert=expert, measures=measures, profit=profit, allow_leak=allowed, table=table
-    )
+    table = of_table(_table(declared, "table", "a wide table"), columns)
+    met = _table(declared, "deployment", "the deployment")
+    _known(met, tuple(field.name for field in fields(Deployment)), f"[deployment] of {where}")
+    more: dict[str, Any] = {"measures": measures, "profit": profit, "deployment": Deployment(**met), "table": table}
+    return Config(**plain, label=params, expert=expert, allow_leak=allowed, **more)
 
 
-def _table(declared: dict[str, Any]) -> dict[str, Any]:
-    found = declared.get("table", {})
+def _table(declared: dict[str, Any], name: str, of: str) -> dict[str, Any]:
+    found = declared.get(name, {})
     if not isinstance(found, dict):
-        raise SettingsError("Write what is declared of a wide table as a table: [table].")
+        raise SettingsError(f"Write what is declared of {of} as a table: [{name}].")
     return found
 
 
@@ -128,6 +131,8 @@ def from_plain(plain: Mapping[str, Any], folder: Path) -> Config:
             given[name] = path
     if "label" in given:
         given["label"] = LabelParams(**given["label"])
+    if "deployment" in given:
+        given["deployment"] = Deployment(**given["deployment"])
     if "profit" in given:
         given["profit"] = ProfitParams(**given["profit"])
     if "measures" in given:

@@ -25,6 +25,8 @@ Rows = npt.NDArray[np.intp]
 _Part = TypeVar("_Part")
 _Found = TypeVar("_Found")
 
+#: What is tried, the simplest first: the prior-centred logistic, and pairs of features on top of it.
+KINDS = ("logistic", "pairs")
 #: Used until blocks have been tested, and kept unless another tau is clearly better.
 DEFAULT_TAU = 0.05
 #: A tau that is better than the default by less than this many standard errors counts as a tie.
@@ -51,15 +53,21 @@ class Cut:
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Predictions of one target: `rows` are positions in the training frame, the rest log-odds (n,) or labels (n,)."""
+    """Predictions of one target: `rows` are positions in the training frame, `block` and `group` where each was tested,
+    the rest log-odds (n,) or labels (n,). `kinds`: those of every kind of model that was tried, the simplest first;
+    `fitted` are those of the one that is served. `told`: block -> the blocks whose labels were known when it began."""
 
     target: Target
     rows: Rows
     y: Floats
+    kinds: Mapping[str, Floats]
     fitted: Floats
     expert: Floats
     contract: Floats
     base: Floats
+    block: Rows
+    group: Rows
+    told: Mapping[int, tuple[int, ...]]
     chosen: Chosen
 
 
@@ -70,9 +78,11 @@ def out_of_fold(
     expert: Expert,
     taus: Sequence[float | None],
     features: Sequence[Feature] | None = None,
+    challenge: bool = False,
 ) -> OutOfFold:
-    """Predict every tested row of `frame` (features, labels) by the fitted scorecard, the expert's recalibrated one,
-    the contract terms alone and the base rate, each fitted on the fold's training rows."""
+    """Predict every tested row of `frame` (features, labels) by the fitted scorecard, with `challenge` also by the one
+    with pairs, by the expert's recalibrated one, the contract terms alone and the base rate, each fitted on the fold's
+    training rows."""
     material = fitting.Material.of(frame, target, expert, features)
     contract = fitting.Material.of(frame, target, expert, fitting.CONTRACT_TERMS)
     place = np.full(frame.height, -1)
@@ -80,12 +90,31 @@ def out_of_fold(
     cut = [Cut(fold, _labelled(place, fold.train), _labelled(place, fold.test)) for fold in folds]
     cut = [part for part in cut if len(part.test) and len(part.train)]
     chosen = choose_tau(material, cut, folds, taus)
-    parts = _together(lambda part: _predictions(material, contract, part, chosen.by_block[part.fold.block]), cut)
+    parts = _together(
+        lambda part: _predictions(material, contract, part, chosen.by_block[part.fold.block], challenge), cut
+    )
     where = np.concatenate([part.test for part in cut])
     order = np.argsort(where)
-    fitted, alone, recalibrated, rate = (np.concatenate([found[k] for found in parts])[order] for k in range(4))
+    found = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+    block, group = (
+        np.concatenate([np.full(len(part.test), getattr(part.fold, name)) for part in cut])[order]
+        for name in ("block", "group")
+    )
     where = where[order]
-    return OutOfFold(target, material.rows[where], material.y[where], fitted, recalibrated, alone, rate, chosen)
+    kinds = {name: found[name] for name in KINDS if name in found}
+    rivals = found["expert"], found["contract"], found["base"]
+    y, told = material.y[where], _told(cut, folds)
+    return OutOfFold(target, material.rows[where], y, kinds, kinds[KINDS[0]], *rivals, block, group, told, chosen)
+
+
+def _told(cut: Sequence[Cut], folds: Folds) -> dict[int, tuple[int, ...]]:
+    """Block -> the blocks whose labels had been told when its own testing began."""
+    begins = {part.fold.block: part.fold.test_from for part in cut}
+    ends = {part.fold.block: part.fold.test_to for part in cut}
+    return {
+        block: tuple(sorted(other for other in ends if ends[other] + folds.purge <= begin))
+        for block, begin in sorted(begins.items())
+    }
 
 
 def _together(work: Callable[[_Part], _Found], parts: Sequence[_Part]) -> list[_Found]:
@@ -100,20 +129,26 @@ def _labelled(place: Rows, positions: Rows) -> Rows:
     return found[found >= 0]
 
 
-def _predictions(material: fitting.Material, contract: fitting.Material, part: Cut, tau: float | None) -> list[Floats]:
-    """Log-odds of the tested rows: fitted, contract terms alone, expert recalibrated, base rate."""
+def _predictions(
+    material: fitting.Material, contract: fitting.Material, part: Cut, tau: float | None, challenge: bool
+) -> dict[str, Floats]:
+    """Log-odds of the tested rows: fitted, with pairs, contract terms alone, expert recalibrated, base rate."""
     test = part.test
     prepared, terms = material.prepare(part.train), contract.prepare(part.train)
     recalibrated, fitted = fitting.path(prepared, (fitting.RECALIBRATED, tau))
     # The rival may move as freely as the model does: not at all where only the expert's score is recalibrated.
     alone = fitting.path(terms, (fitting.RECALIBRATED, tau))[-1]
     rate = float(np.clip(prepared.y.mean(), 1e-6, 1 - 1e-6))
-    return [
-        prepared.predict(fitted, test),
-        terms.predict(alone, test),
-        prepared.predict(recalibrated, test),
-        np.full(len(test), np.log(rate / (1 - rate))),
-    ]
+    found = {
+        "logistic": prepared.predict(fitted, test),
+        "contract": terms.predict(alone, test),
+        "expert": prepared.predict(recalibrated, test),
+        "base": np.full(len(test), np.log(rate / (1 - rate))),
+    }
+    if challenge:
+        extension = fitting.extended(prepared, fitted)
+        found["pairs"] = extension.log_odds(material.binned.rows(test), found["logistic"])
+    return found
 
 
 def choose_tau(material: fitting.Material, cut: Sequence[Cut], folds: Folds, taus: Sequence[float | None]) -> Chosen:
@@ -127,10 +162,7 @@ def choose_tau(material: fitting.Material, cut: Sequence[Cut], folds: Folds, tau
         part.fold.block: (material.accounts[part.test], found) for part, found in zip(compared, losses, strict=True)
     }
     by_block = {}
-    for block in sorted({part.fold.block for part in cut}):
-        # A block may learn from those whose labels had been told when its own testing began.
-        begins = min(part.fold.test_from for part in cut if part.fold.block == block)
-        told = {part.fold.block for part in compared if part.fold.test_to + folds.purge <= begins}
+    for block, told in _told(cut, folds).items():
         before = [found for b, found in scored.items() if b in told]
         by_block[block] = _best(before, taus) if before else _default(taus)
     every = list(scored.values())

@@ -131,7 +131,18 @@ def _other_baselines(found: Evaluation) -> Iterator[str]:
         yield f"The model {verb} {BASELINES[name]} (gain in AUC {_signed(won)})."
 
 
+def _chance(found: Evaluation, left: str) -> Iterator[str]:
+    auc = found["auc"]
+    if auc["low"] is not None and auc["low"] <= 0.5:
+        yield (
+            f"There is no signal of who {left}: one who did is ranked above one who did not in "
+            f"{_of_100(auc['value'])} of 100 cases (95 % interval {_of_100(auc['low'])} to {_of_100(auc['high'])}), "
+            "which is what chance does."
+        )
+
+
 def _ranking(found: Evaluation, left: str) -> Iterator[str]:
+    yield from _chance(found, left)
     lift, base = found["top_decile_lift"], found["base_rate"]
     if lift["value"] is None or not base:
         return

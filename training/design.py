@@ -20,6 +20,7 @@ import polars as pl
 
 from models.features import Feature
 from models.scorecard import Target, Term
+from training.logistic import chunks
 
 Floats = npt.NDArray[np.float64]
 
@@ -128,11 +129,16 @@ class Design:
     @classmethod
     def learn(cls, layout: Layout, raw: Floats) -> "Design":
         """Centre and scale on the raw columns of training rows."""
-        known = ~np.isnan(raw)
-        counts = np.maximum(known.sum(axis=0), 1)
-        filled = np.where(known, raw, 0.0)
-        centres = filled.sum(axis=0) / counts
-        spread = np.sqrt(np.where(known, (filled - centres) ** 2, 0.0).sum(axis=0) / counts)
+        known, total = np.zeros(raw.shape[1]), np.zeros(raw.shape[1])
+        for part in chunks(len(raw)):
+            unknown = np.isnan(raw[part])
+            known += len(unknown) - unknown.sum(axis=0)
+            total += np.where(unknown, 0.0, raw[part]).sum(axis=0)
+        centres = total / np.maximum(known, 1)
+        squares = np.zeros(raw.shape[1])
+        for part in chunks(len(raw)):
+            squares += np.nan_to_num((raw[part] - centres) ** 2, copy=False, nan=0.0).sum(axis=0)
+        spread = np.sqrt(squares / np.maximum(known, 1))
         numeric = np.concatenate([np.full(b.stop - b.start, b.feature.basis.kind == "line") for b in layout.blocks])
         return cls(layout, centres, np.where(spread < _CONSTANT, np.inf, np.where(numeric, spread, 1.0)))
 
@@ -143,7 +149,12 @@ class Design:
 
     def matrix(self, raw: Floats) -> Floats:
         """(n, width) centred and scaled columns; unknown values are zeros."""
-        return np.nan_to_num((raw - self.centres) / self.scales, copy=False, nan=0.0)
+        found = np.empty_like(raw)
+        factors = 1 / self.scales
+        for part in chunks(len(raw)):
+            np.multiply(raw[part] - self.centres, factors, out=found[part])
+            np.nan_to_num(found[part], copy=False, nan=0.0)
+        return found
 
     def terms(self, beta: Floats, expert: Sequence[Term], weight: float) -> tuple[Term, ...]:
         """Tables for coefficients (width,), plus the expert's tables taken `weight` times."""

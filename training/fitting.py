@@ -2,7 +2,8 @@
 
     P0  fewer than 10 accounts left silently   the expert's tables, uncalibrated
     P1  10 to 29                               intercept and weight of the expert's score only
-    P2  30 and more                            every feature may add its own part, held back by tau
+    P2  30 to 299                              every feature may add its own part, held back by tau
+    P3  300 and more                           pairs of features are tried on top of that
 
 Every table moves only the way its feature declares; the fit itself keeps to that (`logistic`).
 
@@ -12,9 +13,10 @@ always free to move (`CONTRACT_TAU`), in the model as in the rival that has noth
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +29,15 @@ from models.features.measures import MEASURE, measure_feature
 from models.health import expit
 from models.model import columns
 from models.schema import Column, Schema
-from models.scorecard import Scorecard, Target, Term
+from models.scorecard import Columns, Scorecard, Target, Term
 from training import logistic, monotone
 from training.design import Design, Layout
 from training.expert import Expert
+from training.pairs import Binned, Extension, extend, refit
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
+_Made = TypeVar("_Made")
 
 P1_EVENTS, P2_EVENTS, P3_EVENTS = 10, 30, 300
 TAUS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)
@@ -50,13 +54,16 @@ def phase(silent_events: int) -> str:
     """What this many accounts that left silently allow."""
     if silent_events < P1_EVENTS:
         return "P0"
-    return "P1" if silent_events < P2_EVENTS else "P2"
+    if silent_events < P2_EVENTS:
+        return "P1"
+    return "P2" if silent_events < P3_EVENTS else "P3"
 
 
 @dataclass(frozen=True)
 class Material:
     """All labelled snapshots of one target, ready for many fits: `rows` are their positions in the training frame,
-    `score` (n,) the expert's log-odds, `raw` (n, d) the raw columns, `y` (n,) the labels, `accounts` (n,) whose."""
+    `score` (n,) the expert's log-odds, `raw` (n, d) the raw columns, `binned` the same features by their bins, `y` (n,)
+    the labels, `accounts` (n,) whose."""
 
     target: Target
     layout: Layout
@@ -64,6 +71,7 @@ class Material:
     rows: Rows
     score: Floats
     raw: Floats
+    binned: Binned
     y: Floats
     accounts: Rows
 
@@ -82,7 +90,8 @@ class Material:
         layout = Layout.learn(labelled, chosen)
         y = labelled[f"y_{target}"].cast(pl.Float64).to_numpy()
         accounts = labelled["account_id"].rank("dense").to_numpy().astype(np.intp) - 1
-        return cls(target, layout, card, rows, card.log_odds(columns(labelled)), layout.raw(labelled), y, accounts)
+        score, binned = card.log_odds(columns(labelled)), Binned.of(labelled, layout)
+        return cls(target, layout, card, rows, score, layout.raw(labelled), binned, y, accounts)
 
     def prepare(self, train: Rows | None = None) -> "Prepared":
         """Ready to fit on these positions (all, where not given)."""
@@ -90,18 +99,20 @@ class Material:
         design = Design.learn(self.layout, self.raw[part])
         x = design.matrix(self.raw[part])
         directed = design.directed(self.expert.terms, self.target)
-        return Prepared(self, design, self.score[part], x, self.y[part], self.accounts[part], directed)
+        rows = self.score[part], x, self.binned.rows(part), self.y[part], self.accounts[part]
+        return Prepared(self, design, *rows, directed)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What one fit learns from: expert scores (n,), design columns (n, d), labels (n,), accounts (n,), and the
+    """What one fit learns from: expert scores (n,), design columns (n, d), bins, labels (n,), accounts (n,), and the
     inequalities its features' directions ask for (m, 1 + d)."""
 
     material: Material
     design: Design
     score: Floats
     x: Floats
+    binned: Binned
     y: Floats
     accounts: Rows
     directed: Floats
@@ -114,8 +125,13 @@ class Prepared:
         return np.where(timing, max(CONTRACT_TAU, tau), tau)
 
     def fit(self, free: Floats, weights: Floats | None = None, start: logistic.Fit | None = None) -> logistic.Fit:
-        """The fit with so much freedom (d,) per column, keeping the declared directions."""
-        return logistic.fit(self.score, self.x, self.y, free, weights, start, directed=self.directed)
+        """The fit with so much freedom (d,) per column, keeping the declared directions; with `weights` (n,), of which
+        many are 0, a refit."""
+        if weights is None:
+            return logistic.fit(self.score, self.x, self.y, free, None, start, directed=self.directed)
+        drawn = np.flatnonzero(weights)
+        rows = self.score[drawn], self.x[drawn], self.y[drawn]
+        return logistic.fit(*rows, free, weights[drawn], start, directed=self.directed, tolerance=logistic.ROUGHLY)
 
     def predict(self, fit: logistic.Fit, test: Rows) -> Floats:
         """(n,) log-odds of other positions of the material."""
@@ -131,16 +147,45 @@ def path(prepared: Prepared, taus: Sequence[float | None]) -> list[logistic.Fit]
     return fits
 
 
+def extended(prepared: Prepared, fit: logistic.Fit) -> Extension:
+    """Pairs of features on top of a fit."""
+    below = fit.log_odds(prepared.score, prepared.x)
+    return extend(prepared.binned, below, prepared.y, prepared.material.target)
+
+
 def scorecard(prepared: Prepared, fit: logistic.Fit, refits: Sequence[logistic.Fit] = ()) -> Scorecard:
     """The fit as tables, uncentred. `refits` become the replicates that standard errors are read from."""
-    card = _tables(prepared, fit)
-    if not refits:
+    return with_replicates(_tables(prepared, fit), [_tables(prepared, refit) for refit in refits])
+
+
+def extended_scorecard(
+    prepared: Prepared, fit: logistic.Fit, extension: Extension, tau: float | None, seed: int, times: int = REPLICATES
+) -> Scorecard:
+    """A fit with its pairs as tables, uncentred, with replicates: both are refitted to the same resampled accounts."""
+
+    def again(weights: Floats) -> Scorecard:
+        below = prepared.fit(prepared.freedom(tau), weights, fit)
+        drawn = np.flatnonzero(weights)
+        score = below.log_odds(prepared.score[drawn], prepared.x[drawn])
+        over = refit(extension, prepared.binned.rows(drawn), score, prepared.y[drawn], weights[drawn])
+        return over.on(_tables(prepared, below))
+
+    card = extension.on(_tables(prepared, fit))
+    return with_replicates(card, _together(again, draws(prepared, seed, times)))
+
+
+def with_replicates(card: Scorecard, others: Sequence[Scorecard]) -> Scorecard:
+    """The scorecard, its spread that of others with the same terms."""
+    if not others:
         return card
-    others = [_tables(prepared, refit) for refit in refits]
+    tables = list(zip(*([term.table for term in other.all_terms] for other in others), strict=True))
     terms = tuple(
-        replace(term, replicates=tuple(other.terms[i].table for other in others)) for i, term in enumerate(card.terms)
+        term.with_table(term.table, refits) for term, refits in zip(card.terms, tables[: len(card.terms)], strict=True)
     )
-    return replace(card, terms=terms, base_replicates=tuple(other.base for other in others))
+    grids = tuple(
+        grid.with_table(grid.table, refits) for grid, refits in zip(card.grids, tables[len(card.terms) :], strict=True)
+    )
+    return replace(card, terms=terms, grids=grids, base_replicates=tuple(other.base for other in others))
 
 
 def _tables(prepared: Prepared, fit: logistic.Fit) -> Scorecard:
@@ -159,30 +204,44 @@ def _level(term: Term, direction: Direction) -> Term:
     return monotone.project(term, direction, np.ones(len(term.values)))
 
 
+def draws(prepared: Prepared, seed: int, times: int = REPLICATES) -> list[Floats]:
+    """How often each row counts when accounts are drawn with replacement: all rows of an account together."""
+    rng = np.random.default_rng(seed)
+    n = int(prepared.accounts.max()) + 1
+    counts = [np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(times)]
+    return [drawn[prepared.accounts].astype(np.float64) for drawn in counts]
+
+
 def resampled(
     prepared: Prepared, fit: logistic.Fit, tau: float | None, seed: int, times: int = REPLICATES
 ) -> list[logistic.Fit]:
-    """Refits on accounts drawn with replacement: all rows of an account together, as often as it was drawn."""
-    rng = np.random.default_rng(seed)
-    n = int(prepared.accounts.max()) + 1
-    drawn = [np.bincount(rng.integers(0, n, n), minlength=n)[prepared.accounts] for _ in range(times)]
+    """Refits on accounts drawn with replacement."""
     free = prepared.freedom(tau)
+    return _together(lambda weights: prepared.fit(free, weights, fit), draws(prepared, seed, times))
 
-    def refit(weights: Rows) -> logistic.Fit:
-        return prepared.fit(free, weights.astype(np.float64), fit)
 
+def _together(work: Callable[[Floats], _Made], parts: Sequence[Floats]) -> list[_Made]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(refit, drawn))
+        return list(pool.map(work, parts))
 
 
 def centred(card: Scorecard, population: pl.DataFrame) -> Scorecard:
     """The scorecard with every term's mean over a population moved into its base."""
+    return card.centred(card.means(_read(card, population)))
+
+
+def log_odds_of(card: Scorecard, population: pl.DataFrame) -> Floats:
+    """(n,) log-odds of a frame of features."""
+    return card.log_odds(_read(card, population))
+
+
+def _read(card: Scorecard, population: pl.DataFrame) -> Columns:
     own = [measure_feature(name.removeprefix(MEASURE)) for name in card.features if name.startswith(MEASURE)]
-    return card.centred(card.means(columns(population, Schema("history", tuple(map(Column.of, own))))))
+    return columns(population, Schema("history", tuple(map(Column.of, own))))
 
 
 def with_base_rate(card: Scorecard, population: pl.DataFrame, rate: float) -> Scorecard:
     """The scorecard with its base moved so that the population's mean probability is `rate`."""
-    log_odds = card.log_odds(columns(population))
+    log_odds = log_odds_of(card, population)
     shift = brentq(lambda s: float(expit(log_odds + s).mean()) - rate, -30.0, 30.0)
     return replace(card, base=card.base + float(shift))

@@ -28,7 +28,7 @@ ALLOWS: Mapping[str, str] = {
     "P0": "the expert's scorecard serves as it is, marked uncalibrated; nothing is fitted",
     "P1": "level and weight of the expert's score are fitted to your exits, and nothing else",
     "P2": "every feature may move away from the expert's tables, held back by the folds",
-    "P3": "a boosted additive model is tried as well, and taken only where the folds show that it is better",
+    "P3": "pairs of features are tried as well, and taken only where the folds show that they are better",
 }
 #: The discrimination at which precision is quoted: what service data reach when things go well.
 TYPICAL_AUC = 0.75

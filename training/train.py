@@ -1,7 +1,7 @@
 """From a history to a model, step by step; each step returns its result and says what it did.
 
     snapshots -> labels -> phase -> folds -> features -> leakage guard -> out-of-fold predictions
-    -> metrics -> final fit -> centring -> the model and its report
+    -> choice of the kind -> calibration -> metrics -> final fit -> centring -> base rate -> the model and its report
 
 What is usual (`baselines`) is measured twice: for the folds as of the last moment the first fold may learn from, so
 that no fold is told its own future; for the model itself as of the cutoff.
@@ -30,12 +30,14 @@ from models.voice import source_start
 from training import collect, fitting, leakage
 from training import expert as experts
 from training import measures as own
-from training.cross import OutOfFold, out_of_fold
+from training.cross import OutOfFold
+from training.deployment import Deployment
 from training.describe import describe
 from training.describe_lists import in_service
 from training.evaluation import measured, tested_rows
 from training.fingerprint import history_hash
 from training.folds import Folds, forward_folds
+from training.forward import Forwarded, final, forwarded
 from training.gates import gates
 from training.previous import Previous
 from training.profit import ProfitParams
@@ -66,6 +68,7 @@ class Config:
     profit: ProfitParams = field(default_factory=ProfitParams)
     #: What is declared of a wide table; a history has none.
     table: TableConfig = field(default_factory=TableConfig)
+    deployment: Deployment = field(default_factory=Deployment)
 
     def __post_init__(self) -> None:
         if self.capacity < 1:
@@ -168,27 +171,32 @@ def _train(
             seed=config.seed,
         )
         announce(checked["sentences"])
-    taus: tuple[float | None, ...] = fitting.TAUS if phase == "P2" else (fitting.RECALIBRATED,)
-    predictions: list[OutOfFold] = []
-    for target in TARGETS:
-        progress(f"forward folds: who leaves{' silently' if target == 'silent' else ''}")
-        predictions.append(out_of_fold(fold_matrix, rows.folds, target, expert, taus, features))
+    forward = forwarded(fold_matrix, rows.folds, expert, phase, features, config.seed, progress, priced=thorough)
     progress("fitting on everything")
     baselines = measure(known, cutoff)
     matrix = _matrix(known, rows, baselines, features)
-    fits = [_final(matrix, o.target, expert, o.chosen.final, config.seed, features) for o in predictions]
-    model = _model(fits, matrix, baselines, config, phase, _status(phase), measures)
+    today = _today(known, cutoff, config, baselines, features) if config.deployment.estimate else None
+    fits, shifts = final(forward, matrix, today, expert, features, config.deployment, config.seed)
+    model = _model(fits, matrix, baselines, config, phase, _status(phase, forward), measures)
     estimator = {"fits": fits, "features": list(features.names)}
     if not thorough:
         return Trained(model, {"phase": phase, "gates": allowed}, estimator)
     progress("measuring, with intervals by account")
+    predictions = [each.made for each in forward]
     tested = {made.target: tested_rows(fold_matrix, made, config.label.look_back_days) for made in predictions}
     evaluated, against_previous = measured(
         known, cutoff, tested, config.label, previous, capacity=config.capacity, profit=config.profit, seed=config.seed
     )
-    look_back = config.label.look_back_days
-    report = _report(known, cutoff, rows, phase, evaluated, predictions, look_back)
-    report |= {"leakage": checked, "gates": allowed, "previous": against_previous} | _drawn(model, matrix, rows)
+    report = _report(known, cutoff, rows, phase, evaluated, predictions, config.label.look_back_days)
+    report |= {
+        "selection": {each.made.target: each.selection.report for each in forward},
+        "calibration": {each.made.target: each.calibrated.report for each in forward},
+        "additive_cost": {each.made.target: each.cost for each in forward if each.cost},
+        "deployment": {moved.target: moved.report for moved in shifts},
+        "leakage": checked,
+        "gates": allowed,
+        "previous": against_previous,
+    } | _drawn(model, matrix, rows)
     report["verdicts"] += in_service(against_previous)
     report["measures"] = {"used": [feature.name for feature in measures], "left_out": own.left_out(declared, measures)}
     progress("measuring what is normal, to tell later what is not")
@@ -242,18 +250,11 @@ def _matrix(known: History, rows: Rows, baselines: Baselines, features: FeatureS
     return found.hstack(rows.labels.select("outcome", "subtype", "decided_at", "y_churn", "y_silent"))
 
 
-def _final(
-    matrix: pl.DataFrame,
-    target: Target,
-    expert: experts.Expert,
-    tau: float | None,
-    seed: int,
-    features: Sequence[Feature],
-) -> Scorecard:
-    prepared = fitting.Material.of(matrix, target, expert, features).prepare()
-    fitted = fitting.path(prepared, (fitting.RECALIBRATED, tau))[-1]
-    refits = fitting.resampled(prepared, fitted, tau, seed)
-    return fitting.centred(fitting.scorecard(prepared, fitted, refits), matrix)
+def _today(
+    known: History, cutoff: datetime, config: Config, baselines: Baselines, features: FeatureSet
+) -> pl.DataFrame:
+    """Everybody who is a customer at the cutoff, with features: what a base rate can be estimated from."""
+    return compute(known, eligible(known, cutoff, config.label).select("account_id", "as_of"), baselines, features)
 
 
 def _model(
@@ -281,10 +282,11 @@ def _model(
     )
 
 
-def _status(phase: str) -> str:
+def _status(phase: str, forward: Sequence[Forwarded]) -> str:
     if phase == "P1":
         return "expert prior, recalibrated on your exits"
-    return "fitted on your exits, held towards the expert prior"
+    pairs = ", with pairs of features" if any(each.selection.kind == "pairs" for each in forward) else ""
+    return f"fitted on your exits, held towards the expert prior{pairs}"
 
 
 def _day_one(
@@ -305,7 +307,8 @@ def _day_one(
         raise TooFewLabels("No account is a customer at the cutoff, so there is nobody to score.")
     cards = []
     for target in TARGETS:
-        rate = expert.base_rate_churn if target == "churn" else expert.base_rate_silent
+        assumed = expert.base_rate_churn if target == "churn" else expert.base_rate_silent
+        rate = config.deployment.declared(target) or assumed
         cards.append(fitting.centred(fitting.with_base_rate(expert.scorecard(target), features, rate), features))
     model = _model(cards, features, baselines, config, "P0", experts.STATUS)
     report = _report(known, cutoff, rows, "P0", None, []) | {"gates": allowed} | _drawn(model, features, None)

@@ -13,7 +13,8 @@ from models.errors import SettingsError
 from models.features import FEATURES
 from models.model import columns
 from models.scorecard import Scorecard, Target
-from training import expert, fit, logistic
+from training import expert, logistic
+from training import fitting as fit
 
 
 def small(n: int = 400, seed: int = 0) -> pl.DataFrame:
@@ -200,7 +201,9 @@ def test_refits_carry_the_spread_of_accounts() -> None:
     assert fit.scorecard(prepared, found, again) == card
 
 
-@pytest.mark.parametrize(("events", "phase"), [(0, "P0"), (9, "P0"), (10, "P1"), (29, "P1"), (30, "P2"), (500, "P2")])
+@pytest.mark.parametrize(
+    ("events", "phase"), [(0, "P0"), (9, "P0"), (10, "P1"), (29, "P1"), (30, "P2"), (299, "P2"), (300, "P3")]
+)
 def test_phases(events: int, phase: str) -> None:
     assert fit.phase(events) == phase
 
