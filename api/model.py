@@ -4,12 +4,15 @@ from typing import Any
 
 from flask import Response
 
+from api import monitor_schemas
 from api import score_schemas as schemas
 from api.auth import needs
 from api.bodies import answer
 from api.contract import Resource, operation
+from api.errors import Problem
 from api.service import the_service
 from api.serving import Served
+from models.clock import isoformat
 
 resource = Resource("model", "The model in service")
 
@@ -20,6 +23,25 @@ resource = Resource("model", "The model in service")
 def get_model() -> Response:
     """Which model is in service, how it came to be and how well it did."""
     return answer(describe(the_service().serving.current()))
+
+
+@resource.route("/v1/model/monitor")
+@needs("read")
+@operation(
+    gives={200: (monitor_schemas.Monitor, "The latest look at the model in service")}, refuses=(404,), scope="read"
+)
+def get_monitor() -> Response:
+    """What `ebbtide monitor` found when it last looked at the model in service, and how old that is."""
+    service = the_service()
+    model_id = service.serving.current().model.model_id
+    found = service.store.last_watch(model_id)
+    if found is None:
+        raise Problem(
+            404, "not_monitored_yet", f"Nobody has looked at model {model_id} yet; run ebbtide monitor after each run."
+        )
+    age = service.clock() - found.computed_at
+    computed = {"computed_at": isoformat(found.computed_at), "age_seconds": max(age.total_seconds(), 0.0)}
+    return answer({**found.result, **computed})
 
 
 def describe(served: Served) -> dict[str, Any]:

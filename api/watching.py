@@ -39,7 +39,8 @@ def look(
         history = History.from_frames(frames)
         tell("comparing")
         return watch(model, history, as_of or _end(history))
-    from models.store.watching import keep_watch, watch_store  # noqa: PLC0415
+    from models.store.watches import keep_watch  # noqa: PLC0415
+    from models.store.watching import watch_store  # noqa: PLC0415
 
     assert engine is not None
     assert as_of is not None

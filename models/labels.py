@@ -256,6 +256,7 @@ def label(
     pairs: pl.DataFrame,
     cutoff: datetime,
     params: LabelParams = DEFAULTS,
+    decided: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """What became of each snapshot: the rows of `pairs` (account_id, as_of), in their order, with
 
@@ -265,13 +266,15 @@ def label(
     y_churn     1 left of their own will (silent, vocal, unlabelable); 0 stay; null: not for fitting
     y_silent    1 silent; 0 stay or vocal; null: not for fitting
 
+    `decided`: what `exits` gave for this history, cutoff and look-back, where the caller has it already.
     Nothing that happened or became known after `cutoff` is looked at. Raises `ContractError` for pairs
     without the two columns and `UnknownAccount` for an account that the history does not describe.
     """
     pairs = _checked(history, pairs)
     ordered = pairs.with_row_index("_row").sort("as_of")
     # A spell without revenue is over once the account pays again; a later snapshot sees the next decision.
-    over = exits(history, cutoff, params).with_columns(_over=pl.coalesce("resumed_at", _NEVER)).sort("_over")
+    known = exits(history, cutoff, params) if decided is None else decided
+    over = known.with_columns(_over=pl.coalesce("resumed_at", _NEVER)).sort("_over")
     found = ordered.join_asof(
         over.drop("resumed_at"),
         left_on="as_of",

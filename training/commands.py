@@ -19,6 +19,8 @@ from training.registry_commands import put_in_service, revision, this_user
 
 if TYPE_CHECKING:
     from training.train import Config, Trained
+    from training.simulator import Fault
+
 
 FOLDER = click.Path(exists=True, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -32,6 +34,13 @@ _WHY = "trained and promoted in one go"
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--start", type=Moment(), help="When the log opens; default: such that it ends last Monday.")
 @click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME[:WEEK]",
+    help="What goes wrong, from that week on (default: in the last half year); repeatable; an unknown name lists all.",
+)
 @click.option("--truth", is_flag=True, help="Also write the oracle's probabilities and the hidden state, apart.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 def simulate(
@@ -41,24 +50,43 @@ def simulate(
     seed: int,
     start: datetime | None,
     form: Literal["csv", "parquet"],
+    faults: tuple[str, ...],
     truth: bool,
     out: Path,
 ) -> None:
     """Write a simulated customer base in the contract's format.
 
-    The truth goes to OUT-truth, a folder of its own that no other command reads.
+    The truth, and when which fault began, goes to OUT-truth, a folder of its own that no other command reads.
     """
     from training import simulator
 
+    switched = [_fault(text, weeks) for text in faults]
     with telling() as tell:
         tell(f"living through {weeks} weeks with {accounts:,} accounts")
-        simulated = simulator.simulate(accounts, weeks, world, seed, start or _monday() - timedelta(weeks=weeks))
+        opens = start or _monday() - timedelta(weeks=weeks)
+        simulated = simulator.simulate(accounts, weeks, world, seed, opens, faults=switched)
         simulator.write(simulated, out, form)
+        apart = out.with_name(f"{out.name}-truth")
         if truth:
             tell("asking the oracle: 200 futures of every account")
-            simulator.write_truth(simulated, out.with_name(f"{out.name}-truth"), form)
+            simulator.write_truth(simulated, apart, form)
+        else:
+            simulator.write_faults(simulated, apart, form)
     counts = ", ".join(f"{frame.height:,} {name}" for name, frame in simulated.tables.items())
     click.echo(f"{out}: {counts}; ends {isoformat(simulated.end)}")
+
+
+def _fault(text: str, weeks: int) -> "Fault":
+    """NAME or NAME:WEEK."""
+    from training.simulator import FAULTS, Fault
+
+    name, _, week = text.partition(":")
+    if name not in FAULTS:
+        known = "; ".join(f"{fault}: {what}" for fault, what in FAULTS.items())
+        raise click.BadParameter(f"{name!r} is no fault. {known}.", param_hint="--fault")
+    if week and not (week.isdecimal() and int(week) < weeks):
+        raise click.BadParameter(f"{week!r} is no week of the log; write 0 to {weeks - 1}.", param_hint="--fault")
+    return Fault(name, int(week) if week else max(weeks - 26, weeks // 2))
 
 
 @click.command()

@@ -49,4 +49,4 @@ def estimate(p: Floats) -> Estimate:
     right = float(np.sum(values * sizes * below) + np.sum(same))
     pairs = float(ranked.sum() * stays.sum() - np.sum(ranked * stays))
     top = ranked[-int(np.ceil(TOP_SHARE * n)) :]
-    return Estimate(n, float(p.sum()), right / pairs if pairs > 0 else np.nan, float(top.mean() / p.mean()))
+    return Estimate(n, float(ranked.sum()), right / pairs if pairs > 0 else np.nan, float(top.mean() / ranked.mean()))

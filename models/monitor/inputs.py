@@ -8,7 +8,7 @@ A feature's drift is told once it is beyond chance for the number of accounts an
     otherwise   some accounts changed, or one segment did                               input_drift
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,18 +71,17 @@ def feature_findings(model: ChurnModel, reference: Reference, rows: pl.DataFrame
     """
     moments = _since_training(reference, rows)
     at = {moment: rows.filter(pl.col("as_of") == moment) for moment in moments}
-    drifted = {moment: _drifted(reference, part) for moment, part in at.items()}
     present = at[moments[-1]]
     mix, factors = _mix(reference, present, at)
     effects = mean_effects(model, present)
     together: list[tuple[Shift, Finding]] = []
     found = [] if mix is None else [mix]
     pairs = paired(rows).filter(pl.col("as_of") == moments[-1])
-    for name, shift in drifted[moments[-1]].items():
-        since = _since(moments, [name in drifted[moment] for moment in moments])
+    for name, shift in _drifted(reference, present).items():
         if mix is not None and _explained(reference, shift, factors):
             continue
         moved = effects.get(name, 0.0) - reference.effects.get(name, 0.0)
+        since = _since(moments, lambda moment, name=name: _shows(reference, name, at[moment]))  # type: ignore[misc]
         told = _told(model, reference.features[name], shift, present[name], moved, since)
         if _moved_together(reference.features[name], name, pairs):
             together.append((shift, told))
@@ -108,12 +107,20 @@ def _drifted(reference: Reference, part: pl.DataFrame) -> dict[str, Shift]:
     return {shift.name: shift for shift, value in zip(shifts, adjusted, strict=True) if value <= ERROR}
 
 
-def _since(moments: Sequence[datetime], showed: Sequence[bool]) -> datetime:
-    """The first moment of the unbroken run that ends now."""
-    run = len(showed)
-    while run and showed[run - 1]:
-        run -= 1
-    return moments[min(run, len(moments) - 1)]
+def _shows(reference: Reference, name: str, part: pl.DataFrame) -> bool:
+    """Whether a feature that drifted by now did so at an earlier moment already."""
+    one = reference.features[name]
+    return Shift.of(name, one, reference.accounts, part[name]).chance * len(reference.features) <= ERROR
+
+
+def _since(moments: Sequence[datetime], showed: Callable[[datetime], bool]) -> datetime:
+    """The first moment of the unbroken run that ends with the last one, which showed."""
+    first = moments[-1]
+    for moment in reversed(moments[:-1]):
+        if not showed(moment):
+            break
+        first = moment
+    return first
 
 
 def _told(
@@ -211,7 +218,7 @@ def _mix(
             "before": {name: reference.segments.get(name, 0) / usual.sum() for name in names},
             "now": {name: factors.get(name, 0.0) for name in names},
         },
-        since=_since(list(at), [judged(part)[1] <= ERROR for part in at.values()]),
+        since=_since(list(at), lambda moment: judged(at[moment])[1] <= ERROR),
     )
     return finding, factors
 
@@ -277,76 +284,67 @@ def score_findings(reference: Reference, rows: pl.DataFrame) -> list[Finding]:
     moments = _since_training(reference, rows)
     found = []
     for target in TARGETS:
-        judged = [_mean_shift(reference, target, rows, moment) for moment in moments]
-        now, chance_now = judged[-1]
         before = reference.means[target]
-        relative = now / before - 1
-        shift = Shift.of(
-            f"log_odds_{target}",
-            reference.scores[target],
-            reference.accounts,
-            rows.filter(pl.col("as_of") == moments[-1])[f"log_odds_{target}"],
-        )
-        mean_moved = chance_now <= ERROR and abs(relative) >= LEAST_RELATIVE
-        if not mean_moved and shift.chance > ERROR:
-            continue
-        showed = [p <= ERROR and abs(mean / before - 1) >= LEAST_RELATIVE for mean, p in judged]
-        found.append(
-            _score_finding(
-                target,
-                before,
-                now,
-                relative,
-                chance_now,
-                shift,
-                mean_moved=mean_moved,
-                since=_since(moments, showed) if mean_moved else None,
-            )
-        )
+        at = {moment: rows.filter(pl.col("as_of") == moment) for moment in moments}
+
+        def off(moment: datetime, target: str = target, before: float = before) -> bool:
+            mean, probability = _mean_shift(reference, target, at[moment])  # noqa: B023
+            return probability <= ERROR and abs(mean / before - 1) >= LEAST_RELATIVE
+
+        present = at[moments[-1]]
+        scores = reference.scores[target]
+        shift = Shift.of(f"log_odds_{target}", scores, reference.accounts, present[f"log_odds_{target}"])
+        if off(moments[-1]):
+            found.append(_mean_finding(reference, target, present, shift, _since(moments, off)))
+        elif shift.chance <= ERROR:
+            found.append(_spread_finding(reference, target, present, shift))
     return found
 
 
-def _mean_shift(reference: Reference, target: str, rows: pl.DataFrame, moment: datetime) -> tuple[float, float]:
+def _mean_shift(reference: Reference, target: str, present: pl.DataFrame) -> tuple[float, float]:
     """The mean risk at a moment, and how probable one as far from the usual is by chance."""
-    present = rows.filter(pl.col("as_of") == moment)[f"p_{target}"]
-    mean, spread = float(present.mean()), float(present.std() or 0.0)  # type: ignore[arg-type]
-    sampling = spread**2 * (1 / max(present.len(), 1) + 1 / reference.accounts)
+    p = present[f"p_{target}"].to_numpy()
+    sampling = float(p.var()) * (1 / max(len(p), 1) + 1 / reference.accounts)
     error = np.sqrt(sampling + reference.stray_means[target] ** 2 * (1 + 1 / reference.moments))
+    mean = float(p.mean())
     return mean, 2 * float(ndtr(-abs(mean - reference.means[target]) / error)) if error > 0 else 1.0
 
 
-def _score_finding(
-    target: str,
-    before: float,
-    now: float,
-    relative: float,
-    probability: float,
-    shift: Shift,
-    *,
-    mean_moved: bool,
-    since: datetime | None,
-) -> Finding:
-    word = "rose" if relative > 0 else "fell"
-    if mean_moved:
-        sentence = f"The mean risk of {LEFT[target]} {word} from {before:.1%} at training to {now:.1%}."
-        action = "See which features and sources moved; until observed exits confirm it, it may be the data."
-    else:
-        sentence = f"The risks of {LEFT[target]} are spread otherwise than at training; mean {now:.1%} ({before:.1%})."
-        action = "Look at the features that drifted; the order of the list is affected before its level is."
+def _mean_finding(reference: Reference, target: str, present: pl.DataFrame, shift: Shift, since: datetime) -> Finding:
+    now, before = float(present[f"p_{target}"].to_numpy().mean()), reference.means[target]
+    word = "rose" if now > before else "fell"
     return Finding(
         kind="score_drift",
-        severity="alarm" if mean_moved else "info",
+        severity="alarm",
         subject=target,
-        sentence=sentence,
-        action=action,
-        numbers={
-            "mean_before": before,
-            "mean_now": now,
-            "chance": probability,
-            "psi": shift.psi,
-            "threshold_p99": shift.threshold,
-            "accounts": int(shift.n),
-            "direction": "up" if relative > 0 else "down",
-        },
+        sentence=f"The mean risk of {LEFT[target]} {word} from {before:.1%} at training to {now:.1%}.",
+        action="See which features and sources moved; until observed exits confirm it, it may be the data.",
+        numbers=_score_numbers(reference, target, present, shift),
         since=since,
     )
+
+
+def _spread_finding(reference: Reference, target: str, present: pl.DataFrame, shift: Shift) -> Finding:
+    numbers = _score_numbers(reference, target, present, shift)
+    return Finding(
+        kind="score_drift",
+        severity="info",
+        subject=target,
+        sentence=f"The risks of {LEFT[target]} are spread otherwise than at training; their mean is "
+        f"{numbers['mean_now']:.1%} ({numbers['mean_before']:.1%}).",
+        action="Look at the features that drifted; the order of the list is affected before its level is.",
+        numbers=numbers,
+    )
+
+
+def _score_numbers(reference: Reference, target: str, present: pl.DataFrame, shift: Shift) -> dict[str, object]:
+    now, probability = _mean_shift(reference, target, present)
+    return {
+        "mean_before": reference.means[target],
+        "mean_now": now,
+        "chance": probability,
+        "psi": shift.psi,
+        "threshold_p99": shift.threshold,
+        "accounts": int(shift.n),
+        "direction": "up" if now > reference.means[target] else "down",
+    }

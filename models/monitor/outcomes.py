@@ -11,7 +11,7 @@ Poisson about E, and its exact interval (Garwood) divided by E is the interval o
 
 The model knows its own level only as well as the exits it was fitted on allow. The alarm takes both into account:
 
-    z = ln(O / E) / sqrt(1 / O_accounts + 1 / exits in training)
+    z = 2 (sqrt(O + 3/8) - sqrt(E + 3/8)) / sqrt(1 + E / exits in training)        O, E counted in accounts
 
 A snapshot is not left unused until its whole horizon has passed: after a part of it (and the time exits take to be
 reported) what should have happened by then is p times the share of a horizon's exits that come within that part.
@@ -26,7 +26,7 @@ import polars as pl
 from scipy.special import gammaincinv, ndtr
 
 from models.history import History
-from models.labels import LabelParams, label
+from models.labels import LabelParams, exits, label
 from models.monitor.drift import Floats
 from models.monitor.findings import Finding
 from models.monitor.inputs import LEFT, TARGETS
@@ -73,19 +73,18 @@ def settled_rows(
     """The rows whose outcomes are known at least in part: account_id, as_of, p_churn, p_silent, y_churn, y_silent, and
     `part`, the share of a horizon's exits that should have come by then."""
     first = reference.as_of - params.settled
-    found = []
+    seen: dict[tuple[int, float], list[datetime]] = {}
     for moment in rows["as_of"].unique().sort():
-        horizon, part = _seen(moment, as_of, params, reference.timing)
-        if moment <= first or horizon is None:
-            continue
-        mine = rows.filter(pl.col("as_of") == moment)
-        labels = label(known, mine.select("account_id", "as_of"), as_of, replace(params, horizon_days=horizon))
-        found.append(
-            mine.select("account_id", "as_of", "p_churn", "p_silent")
-            .hstack(labels.select("y_churn", "y_silent"))
-            .with_columns(pl.lit(part).alias("part"))
-        )
-    return pl.concat(found) if found else _NO_ROWS
+        horizon = _seen(moment, as_of, params, reference.timing)
+        if moment > first and horizon is not None:
+            seen.setdefault(horizon, []).append(moment)
+    found, decided = [_NO_ROWS], exits(known, as_of, params)
+    for (days, part), moments in seen.items():
+        mine = rows.filter(pl.col("as_of").is_in(moments)).select("account_id", "as_of", "p_churn", "p_silent")
+        labels = label(known, mine.select("account_id", "as_of"), as_of, replace(params, horizon_days=days), decided)
+        told = mine.hstack(labels.select("y_churn", "y_silent"))
+        found.append(told.with_columns(pl.lit(part).alias("part")))
+    return pl.concat(found)
 
 
 _NO_ROWS = pl.DataFrame(
@@ -99,18 +98,15 @@ _NO_ROWS = pl.DataFrame(
 )
 
 
-def _seen(moment: datetime, as_of: datetime, params: LabelParams, timing: Sequence[float]) -> tuple[int | None, float]:
-    """How many days of a snapshot's horizon are known, in whole ninths, and the share of exits that come by then."""
+def _seen(moment: datetime, as_of: datetime, params: LabelParams, timing: Sequence[float]) -> tuple[int, float] | None:
+    """How many days of a snapshot's horizon are known, in ninths, and the share of exits that come by then."""
     days = (as_of - moment - timedelta(days=params.blackout_days + params.maturity_days)) / timedelta(days=1)
     parts = int(min(days / params.horizon_days, 1.0) * TIMING_PARTS + 1e-9)
-    if parts < 1:
-        return None, 0.0
-    horizon = params.horizon_days * parts / TIMING_PARTS
-    return (
-        (int(horizon), timing[parts - 1])
-        if horizon == int(horizon)
-        else (int(horizon), timing[parts - 1] * int(horizon) / horizon)
-    )
+    horizon = params.horizon_days * parts // TIMING_PARTS
+    if parts < 1 or horizon < 1:
+        return None
+    # Where a ninth is no whole number of days, the share is that of the whole days within it.
+    return horizon, timing[parts - 1] * horizon * TIMING_PARTS / (params.horizon_days * parts)
 
 
 def observed(rows: pl.DataFrame, reference: Reference) -> list[Observed]:
@@ -137,7 +133,6 @@ def _observed(rows: pl.DataFrame, target: str, span: str, learnt: int) -> Observ
     per_account = rows.group_by("account_id").agg(pl.col(f"y_{target}").sum().alias("n"))["n"].to_numpy().astype(float)
     repeats = float((per_account**2).sum() / total) if total else _expected_repeats(rows)
     low, high = garwood(total / repeats)
-    unsure = 1 / max(total / repeats, 0.5) + 1 / max(learnt, 0.5)
     ratio = total / due if due else np.nan
     whole = part == part.max()
     return Observed(
@@ -153,9 +148,14 @@ def _observed(rows: pl.DataFrame, target: str, span: str, learnt: int) -> Observ
         ratio=ratio,
         low=low * repeats / due if due else np.nan,
         high=high * repeats / due if due else np.nan,
-        z=float(np.log(max(total / repeats, 0.5) * repeats / due) / np.sqrt(unsure)) if due else 0.0,
+        z=_surprise(total / repeats, due / repeats, learnt),
         auc=auc(p[whole], y[whole]),
     )
+
+
+def _surprise(seen: float, due: float, learnt: int) -> float:
+    """How far a count lies from what was due, in standard errors, given that `learnt` exits taught what is due."""
+    return float(2 * (np.sqrt(seen + 0.375) - np.sqrt(due + 0.375)) / np.sqrt(1 + due / max(learnt, 0.5)))
 
 
 def _expected_repeats(rows: pl.DataFrame) -> float:

@@ -1,5 +1,6 @@
 """Findings about the sources: feeds that died, rates that changed at one stroke or crept away from the usual."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -37,6 +38,11 @@ def source_findings(known: History, as_of: datetime, usual: Sources | None) -> l
     stepped = _changed(kept, series, as_of - lag)
     told = {finding.subject for finding in stepped}
     return stepped + [one for one in _crept(series, usual, as_of - lag) if one.subject not in told]
+
+
+def stopped(findings: Sequence[Finding]) -> bool:
+    """Whether the contact feed was found to have stopped."""
+    return any(f.kind == "contact_coverage" and f.severity == "alarm" for f in findings)
 
 
 def _dead(known: History, as_of: datetime, contacts: Series | None, usual: Sources | None) -> Finding | None:

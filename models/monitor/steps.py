@@ -41,19 +41,20 @@ def change(series: Series) -> Change | None:
     weeks = len(counts)
     if weeks < LEAST_WEEKS or counts.sum() < LEAST_EVENTS * weeks:
         return None
-    exposure = np.maximum(exposure, 0.5)
-    rate = np.log((counts + 0.5) / exposure)
     expected = exposure * counts.sum() / exposure.sum()
     weight = np.sqrt(expected)
-    base = _base(weeks)
-    tried = [(start, lasts) for start in range(max(weeks - RECENT_WEEKS, 8), weeks) for lasts in (True, False)]
-    found = [_fit(base, _change(weeks, start, lasts=lasts), rate, weight) for start, lasts in tried]
-    best = int(np.argmax([abs(t) for _, t in found]))
-    (start, lasts), (size, t) = tried[best], found[best]
+    rate = np.log((counts + 0.5) / np.maximum(exposure, 0.5)) * weight
+    starts = range(max(weeks - RECENT_WEEKS, 8), weeks)
+    tried = [(start, lasts) for start in starts for lasts in (True, False)]
+    shapes = np.column_stack([_shape(weeks, start, lasts=lasts) for start, lasts in tried]) * weight[:, None]
+    base = _base(weeks) * weight[:, None]
     freedom = weeks - base.shape[1] - 1
-    chance = min(1.0, 2 * len(tried) * float(stdtr(freedom, -abs(t))))
+    sizes, values = _fits(base, shapes, rate, freedom)
+    best = int(np.argmax(np.abs(values)))
+    chance = min(1.0, 2 * len(tried) * float(stdtr(freedom, -abs(values[best]))))
+    start, lasts = tried[best]
     # One odd week that is the latest may be the first of many: it is called a step.
-    return Change(weeks - start, float(np.exp(size)), float(t), chance, lasts or start == weeks - 1)
+    return Change(weeks - start, float(np.exp(sizes[best])), float(values[best]), chance, lasts or start == weeks - 1)
 
 
 def _base(weeks: int) -> Floats:
@@ -64,20 +65,21 @@ def _base(weeks: int) -> Floats:
     return np.column_stack([np.ones(weeks), time / weeks, np.sin(angle), np.cos(angle)])
 
 
-def _change(weeks: int, start: int, *, lasts: bool) -> Floats:
+def _shape(weeks: int, start: int, *, lasts: bool) -> Floats:
     shape = np.zeros(weeks)
     shape[start : None if lasts else start + 1] = 1.0
     return shape
 
 
-def _fit(base: Floats, shape: Floats, rate: Floats, weight: Floats) -> tuple[float, float]:
-    """Weighted least squares: the size of the change and its t value."""
-    columns = np.column_stack([base, shape]) * weight[:, None]
-    solved, _, rank, _ = np.linalg.lstsq(columns, rate * weight, rcond=None)
-    if rank < columns.shape[1]:
-        return 0.0, 0.0
-    left = rate * weight - columns @ solved
+def _fits(base: Floats, shapes: Floats, rate: Floats, freedom: int) -> tuple[Floats, Floats]:
+    """Least squares of the rate on the base and one shape, for each shape: its size and its t value.
+
+    What the base explains is taken out of both first; then each shape stands alone (Frisch and Waugh).
+    """
+    basis, _ = np.linalg.qr(base)
+    left, free = rate - basis @ (basis.T @ rate), shapes - basis @ (basis.T @ shapes)
+    lengths = np.maximum((free**2).sum(axis=0), 1e-9)
+    sizes = free.T @ left / lengths
+    variances = (float(left @ left) - sizes**2 * lengths) / freedom
     # Events vary at least as Poisson's do, however well the weeks happen to agree.
-    variance = max(float(left @ left) / (len(rate) - columns.shape[1]), 1.0)
-    error = np.sqrt(variance * np.linalg.inv(columns.T @ columns)[-1, -1])
-    return float(solved[-1]), float(solved[-1] / error)
+    return sizes, sizes / np.sqrt(np.maximum(variances, 1.0) / lengths)

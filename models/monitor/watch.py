@@ -21,7 +21,7 @@ from models.monitor.inputs import TARGETS, feature_findings, score_findings
 from models.monitor.outcomes import Observed, observed, outcome_findings, settled_rows, to_plain
 from models.monitor.reference import Reference
 from models.monitor.rows import EVERY_DAYS, moments_back, sampled, scored_rows
-from models.monitor.sources import source_findings
+from models.monitor.sources import source_findings, stopped
 
 #: Moments looked back on at most: a year.
 MONTHS = 13
@@ -88,8 +88,10 @@ def judge(
     if reference is None:
         found.append(_no_reference(model))
     else:
-        found += feature_findings(model, reference, rows)
-        found += score_findings(reference, rows)
+        if not stopped(found):
+            # Features of a stopped feed only repeat that it stopped, in the words of a hundred silent customers.
+            found += feature_findings(model, reference, rows)
+            found += score_findings(reference, rows)
         past, predictions = _with_said(rows, said)
         outcomes = observed(settled_rows(past, known, as_of, model.label, reference), reference)
         found += outcome_findings(outcomes, reference)

@@ -13,7 +13,7 @@ from models.history import History
 from models.labels import LabelParams
 from models.model import ChurnModel
 from models.standing import SCORED, standings
-from models.store import history, keys, lists, scores, scoring, upsert
+from models.store import history, keys, lists, scores, scoring, upsert, watches
 from models.store.engine import reading
 from models.store.migrate import check_schema
 
@@ -97,6 +97,11 @@ class Store:
         if held.accounts.is_empty():
             return UnknownAccount(f"There is no account {account_id!r}.")
         return NotScoredBecause(account_id, standings(held, [at], label)["standing"][0])
+
+    def last_watch(self, model_id: str) -> watches.StoredWatch | None:
+        """The latest look at a model; None before the first."""
+        with self.connection() as conn:
+            return watches.last_watch(conn, model_id)
 
     def freshness(self) -> dict[str, history.Freshness]:
         """How far the tables reach."""

@@ -1,12 +1,10 @@
-"""Watching a model on what the store holds, and the record of every look: the service shows the latest one.
+"""Watching a model on what the store holds.
 
 What the scores said then is taken from the runs that were stored; moments without a run are scored again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
@@ -17,19 +15,8 @@ from models.model import ChurnModel
 from models.monitor.rows import EVERY_DAYS, sampled
 from models.monitor.watch import MONTHS, Watch, watch
 from models.store import bulk, history
-from models.store.engine import reading, writing
-from models.store.tables import CONTRACT, monitor_runs, score_runs, scores
-
-
-@dataclass(frozen=True)
-class StoredWatch:
-    """A look that was kept: when it was taken, and all of it, plain."""
-
-    run_id: int
-    model_id: str
-    as_of: datetime
-    computed_at: datetime
-    result: dict[str, Any]
+from models.store.engine import reading
+from models.store.tables import CONTRACT, score_runs, scores
 
 
 def watch_store(engine: Engine, model: ChurnModel, as_of: datetime) -> Watch:
@@ -69,26 +56,3 @@ def _spaced(moments: Sequence[datetime], as_of: datetime) -> list[datetime]:
         near = [moment for moment in moments if abs(moment - step) < timedelta(days=EVERY_DAYS / 2)]
         found += [min(near, key=lambda moment: abs(moment - step))] if near else []
     return sorted(found)
-
-
-def keep_watch(engine: Engine, found: Watch, computed_at: datetime) -> int:
-    """Store a look; gives its run_id."""
-    plain = found.to_plain()
-    row = {
-        "model_id": found.model_id,
-        "as_of": found.as_of,
-        "computed_at": computed_at,
-        "worst": plain["worst"],
-        "result": plain,
-    }
-    with writing(engine) as conn:
-        return int(conn.execute(monitor_runs.insert().values(row).returning(monitor_runs.c.run_id)).scalar_one())
-
-
-def last_watch(conn: Connection, model_id: str) -> StoredWatch | None:
-    """The look at a model that was taken last of those of the latest moment; None before the first."""
-    columns = [monitor_runs.c[name] for name in StoredWatch.__dataclass_fields__]
-    query = sa.select(*columns).where(monitor_runs.c.model_id == model_id)
-    latest = (monitor_runs.c.as_of.desc(), monitor_runs.c.run_id.desc())
-    row = conn.execute(query.order_by(*latest).limit(1)).one_or_none()
-    return None if row is None else StoredWatch(*row)

@@ -22,6 +22,7 @@ ROUTES = {
     "get_silent_list": ("GET", "/v1/risk-lists/silent", "read", False),
     "get_model": ("GET", "/v1/model", "read", False),
     "get_model_history": ("GET", "/v1/model/history", "admin", False),
+    "get_monitor": ("GET", "/v1/model/monitor", "read", False),
     "healthz": ("GET", "/healthz", None, False),
     "readyz": ("GET", "/readyz", None, False),
     "metrics": ("GET", "/metrics", None, False),

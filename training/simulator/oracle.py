@@ -17,9 +17,10 @@ import polars as pl
 
 from training.simulator.columns import Bools, Floats, Ints, stack, take
 from training.simulator.events import Voices, voices_in
+from training.simulator.faults import Groups
 from training.simulator.frames import account_ids
 from training.simulator.hours import DAY, WEEK, Calendar
-from training.simulator.process import INVOLUNTARY, State, advance, group_of
+from training.simulator.process import INVOLUNTARY, State, advance
 from training.simulator.simulate import Hidden, Simulated
 
 LOOK_BACK = 90 * DAY
@@ -84,11 +85,11 @@ def _chunk(
 def _live_on(simulated: Simulated, path: Ints, until: float, rng: np.random.Generator) -> tuple[State, Voices]:
     """Advance every path until the horizon has passed; keep who left and who spoke."""
     world, calendar = simulated.world, Calendar(simulated.start)
-    group = group_of(world, calendar, take(simulated.hidden.traits, path))
+    groups = Groups(world, calendar, take(simulated.hidden.traits, path), simulated.faults)
     state = take(simulated.hidden.state, path)
     heard = []
     for week in range(simulated.weeks, int(np.ceil(until / WEEK))):
-        state, issues, invitations = advance(group, state, week, rng)
+        state, issues, invitations = advance(groups.at(week), state, week, rng)
         heard.append(voices_in(issues, invitations, calendar, rng))
     return state, stack(heard)
 

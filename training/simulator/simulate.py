@@ -7,9 +7,11 @@
 2. The log: the base and the Poisson arrivals live through ``weeks`` weeks.
 3. Contacts and surveys get their timestamps, and the tables are cut at the end of the window.
 
-Separate random streams for people, lives and timestamps: the same seed gives the same output.
+Separate random streams for people, lives and timestamps: the same seed gives the same output. Faults change the
+world from their week on, see ``faults``.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +29,7 @@ from training.simulator.events import (
     contacts_of,
     voices_of,
 )
+from training.simulator.faults import Fault, Groups, newcomers
 from training.simulator.frames import Record
 from training.simulator.hours import WEEK, Calendar
 from training.simulator.names import profiles
@@ -44,6 +47,7 @@ from training.simulator.worlds import World, find_world
 
 START = datetime(2023, 1, 2, tzinfo=UTC)
 BURN_IN = 52
+NEWCOMERS = 4  # their stream of random numbers
 SPARE = 1.5  # candidates per account wanted: about one in six leaves during the burn-in
 
 
@@ -67,6 +71,7 @@ class Simulated:
     tables: dict[str, pl.DataFrame]
     truth: pl.DataFrame
     hidden: Hidden
+    faults: tuple[Fault, ...] = ()
     earlier: "Simulated | None" = None  # the same base as of ``snapshot_week``
 
     @property
@@ -83,6 +88,7 @@ def simulate(
     start: datetime = START,
     *,
     snapshot_week: int | None = None,
+    faults: Sequence[Fault] = (),
 ) -> Simulated:
     """Simulate ``accounts`` existing accounts, and those who join, for ``weeks`` weeks.
 
@@ -90,7 +96,8 @@ def simulate(
     replaces those who leave. ``mrr``, seats and plan never change, so revenue moves by exits alone.
 
     With ``snapshot_week`` the result also holds, as ``earlier``, the same base as it stood that
-    many weeks after the start, so that a forecast made there can meet its realised future.
+    many weeks after the start, so that a forecast made there can meet its realised future. ``faults`` change
+    the world from their week on; see ``training.simulator.faults``.
     """
     _check(accounts, weeks, start, snapshot_week)
     world, calendar = find_world(world), Calendar(start)
@@ -98,22 +105,83 @@ def simulate(
     traits, state = _base(world, calendar, accounts, people, lives)
     joining = draw_traits(world, calendar, arriving_starts(world, accounts, weeks, people), people)
     traits, state = stack([traits, joining]), stack([state, fresh(world, joining)])
-    group = group_of(world, calendar, traits)
-    issues: list[Issues] = []
-    invitations: list[Invitations] = []
-    snapshot = state
-    for week in range(weeks):
-        snapshot = state if week == snapshot_week else snapshot
-        state, came, asked = advance(group, state, week, lives)
-        issues.append(came)
-        invitations.append(asked)
-    told = _tell(stack(issues), stack(invitations), calendar, stamps)
-    profile = profiles(world, traits, people)
-    record = _record(told, world=world, start=start, traits=traits, profile=profile, state=state)
-    full = _observed(record, told, state, weeks, seed)
+    base = _People(traits, state, profiles(world, traits, people))
+    extra = _newcomers(world, calendar, accounts, weeks, faults, seed)
+    lived = _live(world, calendar, base, extra, weeks, snapshot_week, faults, lives)
+    told = _tell(lived.issues, lived.invitations, calendar, stamps)
+    everyone = lived.people
+    record = _record(
+        told, world=world, start=start, traits=everyone.traits, profile=everyone.profiles, state=everyone.state
+    )
+    full = _observed(record, told, everyone.state, weeks, seed, tuple(faults))
     if snapshot_week is None:
         return full
-    return replace(full, earlier=_observed(record, told, snapshot, snapshot_week, seed))
+    return replace(full, earlier=_observed(record, told, lived.snapshot, snapshot_week, seed, tuple(faults)))
+
+
+@dataclass(frozen=True)
+class _People:
+    """Accounts, where they stand, and what does not change about them."""
+
+    traits: Traits
+    state: State
+    profiles: pl.DataFrame
+
+    def joined(self, other: "_People") -> "_People":
+        """With newcomers, who come last."""
+        return _People(
+            stack([self.traits, other.traits]),
+            stack([self.state, other.state]),
+            pl.concat([self.profiles, other.profiles]),
+        )
+
+
+@dataclass(frozen=True)
+class _Lived:
+    people: _People
+    snapshot: State
+    issues: Issues
+    invitations: Invitations
+
+
+def _newcomers(
+    world: World, calendar: Calendar, accounts: int, weeks: int, faults: Sequence[Fault], seed: int
+) -> dict[int, _People]:
+    """Week -> the accounts a fault brings from then on, drawn apart so that nobody else notices."""
+    rng = np.random.Generator(np.random.PCG64([seed, NEWCOMERS]))
+    found = {}
+    for fault in faults:
+        if fault.name == "mix_shift" and fault.week < weeks:
+            traits = newcomers(world, calendar, accounts, weeks, fault, rng)
+            found[fault.week] = _People(traits, fresh(world, traits), profiles(world, traits, rng))
+    return found
+
+
+def _live(
+    world: World,
+    calendar: Calendar,
+    people: _People,
+    extra: Mapping[int, _People],
+    weeks: int,
+    snapshot_week: int | None,
+    faults: Sequence[Fault],
+    rng: np.random.Generator,
+) -> _Lived:
+    """Week after week, with whatever faults are at work."""
+    groups = Groups(world, calendar, people.traits, faults)
+    issues: list[Issues] = []
+    invitations: list[Invitations] = []
+    snapshot = people.state
+    for week in range(weeks):
+        if week in extra:
+            people, snapshot = people.joined(extra[week]), stack([snapshot, extra[week].state])
+            groups = Groups(world, calendar, people.traits, faults)
+        snapshot = people.state if week == snapshot_week else snapshot
+        state, came, asked = advance(groups.at(week), people.state, week, rng)
+        people = replace(people, state=state)
+        issues.append(came)
+        invitations.append(asked)
+    return _Lived(people, snapshot, stack(issues), stack(invitations))
 
 
 def _check(accounts: int, weeks: int, start: datetime, snapshot_week: int | None) -> None:
@@ -196,17 +264,22 @@ def _record(
     )
 
 
-def _observed(record: Record, told: _Told, state: State, weeks: int, seed: int) -> Simulated:
+def _observed(record: Record, told: _Told, state: State, weeks: int, seed: int, faults: tuple[Fault, ...]) -> Simulated:
     """The base as of the given week: its tables, its truth, its hidden state."""
     voices = voices_of(told.contacts, told.csat, told.nps)
+    tables = frames.tables(record, weeks * WEEK)
+    dead = [fault.week for fault in faults if fault.name == "dead_feed" and 0 < fault.week < weeks]
+    if dead:
+        tables["interactions"] = frames.tables(record, min(dead) * WEEK)["interactions"]
     return Simulated(
         world=record.world,
         seed=seed,
         start=record.start,
         weeks=weeks,
-        tables=frames.tables(record, weeks * WEEK),
+        tables=tables,
         truth=_truth(record, state, weeks),
         hidden=Hidden(record.traits, state, take(voices, voices.week < weeks)),
+        faults=faults,
     )
 
 

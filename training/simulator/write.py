@@ -5,6 +5,7 @@ from typing import Literal
 
 import polars as pl
 
+from training.simulator.faults import log
 from training.simulator.oracle import oracle
 from training.simulator.simulate import Simulated
 
@@ -24,7 +25,16 @@ def write_truth(simulated: Simulated, folder: Path, format: Format, futures: int
     return [
         _write_table(simulated.truth, folder / f"truth.{format}"),
         _write_table(oracle(simulated, futures=futures), folder / f"oracle.{format}"),
+        *write_faults(simulated, folder, format),
     ]
+
+
+def write_faults(simulated: Simulated, folder: Path, format: Format) -> list[Path]:
+    """Write when which fault began; nothing for a world without faults."""
+    if not simulated.faults:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_write_table(log(simulated.faults, simulated.start), folder / f"faults.{format}")]
 
 
 def _write_table(table: pl.DataFrame, path: Path) -> Path:
