@@ -128,7 +128,7 @@ def score(as_of: datetime | None) -> None:
     settings = Settings.from_environment(os.environ)
     engine = _store(settings)
     model, _ = load_model(settings.artifacts, current_model_id(settings.artifacts), settings.trust)
-    moment = as_of or _moment(engine)
+    moment = as_of or _alive(engine, _moment(engine))
     with bar() as shown:
         task = shown.add_task("scoring", total=None)
         done = score_store(
@@ -160,6 +160,21 @@ def _moment(engine: "Engine") -> datetime:
     moment = last + timedelta(microseconds=1)
     click.echo(f"The last thing known happened {isoformat(last)}: as of then; --as-of chooses.", err=True)
     return moment
+
+
+def _alive(engine: "Engine", moment: datetime) -> datetime:
+    """The moment, or the end of the contact feed where it has stopped: after it everybody looks silent."""
+    from models.store.portfolio import stopped_at
+
+    stopped = stopped_at(engine, moment)
+    if stopped is None:
+        return moment
+    click.echo(
+        f"No contact has become known since {isoformat(stopped)}: the feed seems to have stopped, so this scores as of "
+        "then, lest silence of the feed be taken for silence of customers; --as-of chooses.",
+        err=True,
+    )
+    return stopped + timedelta(microseconds=1)
 
 
 @click.command()

@@ -18,8 +18,8 @@ from training.reading import end_of, read_history
 from training.registry_commands import put_in_service, revision, this_user
 
 if TYPE_CHECKING:
-    from training.train import Config, Trained
     from training.simulator import Fault
+    from training.train import Config, Trained
 
 
 FOLDER = click.Path(exists=True, path_type=Path)

@@ -1,6 +1,6 @@
 """Small questions about everything the store holds."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 import sqlalchemy as sa
@@ -17,6 +17,27 @@ def described(engine: Engine) -> pl.DataFrame:
     accounts = CONTRACT["accounts"].c
     with reading(engine) as conn:
         return bulk.select(conn, sa.select(accounts.account_id, accounts.started_at, accounts.ended_at))
+
+
+#: A contact feed has stopped when none became known for this long although so many were due.
+STOPPED_DAYS, STOPPED_DUE = 3.0, 50.0
+_RATE_DAYS = 28
+
+
+def stopped_at(engine: Engine, present: datetime) -> datetime | None:
+    """When the contact feed stopped, if it has: the moment the last contact became known; None while it is alive.
+
+    So many are due as came in the 28 days before it. Customers would look silent if they were scored after it.
+    """
+    recorded = CONTRACT["interactions"].c.recorded_at
+    with reading(engine) as conn:
+        last: datetime | None = conn.scalar(sa.select(sa.func.max(recorded)).where(recorded <= present))
+        if last is None:
+            return None
+        lately = recorded.between(last - timedelta(days=_RATE_DAYS), last)
+        count = conn.scalar(sa.select(sa.func.count()).where(lately)) or 0
+    gap = (present - last) / timedelta(days=1)
+    return last if gap > STOPPED_DAYS and count * gap / _RATE_DAYS >= STOPPED_DUE else None
 
 
 def last_event(engine: Engine) -> datetime | None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -337,3 +337,44 @@ def test_a_table_from_training_to_predictions(tmp_path: Path) -> None:
     code, _, err = run(tmp_path, "score")
     assert code == 1
     assert "was trained on a table" in err
+
+
+def test_a_model_is_watched(place: Path) -> None:
+    code, out, err = run(
+        place,
+        "monitor",
+        "--json",
+        "--as-of",
+        json.loads(run(place, "risk-list", "--format", "json")[1])["list"]["as_of"],
+    )
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["model_id"] == json.loads(run(place, "models", "show")[1])["model_id"]
+    assert found["accounts"] > 250
+    assert found["predictions"]["rescored"] > 0
+    code, out, _ = run(place, "monitor", "--data", "history")
+    assert code == 0
+    assert f"Model {found['model_id']}" in out
+    assert "if the probabilities are right" in out
+
+
+def test_a_watch_can_fail_a_pipeline(place: Path) -> None:
+    # Ten days after the simulated log ended no contact has come for ten days.
+    ended = json.loads(run(place, "monitor", "--data", "history", "--json")[1])["as_of"]
+    late = (datetime.fromisoformat(ended) + timedelta(days=10)).isoformat()
+    code, out, err = run(place, "monitor", "--data", "history", "--as-of", late, "--fail-on", "alarm")
+    assert (code, err) == (3, "")
+    assert "the feed has stopped" in " ".join(out.split())
+    assert run(place, "monitor", "--db", "--data", "history")[0] == 2
+
+
+def test_faults_are_named_and_told_apart(tmp_path: Path) -> None:
+    size = ("--accounts", "30", "--weeks", "40", "--out", "h")
+    code, _, _ = run(tmp_path, "simulate", *size, "--fault", "outage:30", "--fault", "survey_cut")
+    assert code == 0
+    told = (tmp_path / "h-truth" / "faults.csv").read_text("utf-8").splitlines()
+    assert [line.split(",")[:2] for line in told[1:]] == [["outage", "30"], ["survey_cut", "20"]]
+    code, _, err = run(tmp_path, "simulate", *size, "--fault", "flood")
+    assert code == 2
+    assert "fcr_drop" in err
+    assert run(tmp_path, "simulate", *size, "--fault", "outage:40")[0] == 2

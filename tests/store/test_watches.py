@@ -9,6 +9,7 @@ from sqlalchemy.engine import Engine
 from models.errors import ContractError
 from models.monitor.findings import Finding
 from models.monitor.watch import Watch
+from models.store.portfolio import stopped_at
 from models.store.runs import finish_run, start_run
 from models.store.scores import SCORE_SCHEMA, save_scores
 from models.store.upsert import upsert
@@ -69,3 +70,16 @@ def test_a_store_is_watched(store: Engine) -> None:
     assert found.accounts == 8
     assert [finding.kind for finding in found.findings] == ["no_reference"]
     keep_watch(store, found, NOW)
+
+
+def test_a_feed_that_stopped_is_noticed(store: Engine) -> None:
+    assert stopped_at(store, NOW) is None
+    upsert(store, "accounts", pl.DataFrame({"account_id": ["a"]}))
+    opened = [NOW - timedelta(days=10, hours=hour) for hour in range(0, 28 * 24, 3)]  # eight a day
+    contacts = {"interaction_id": [str(i) for i in range(len(opened))], "account_id": "a", "opened_at": opened}
+    upsert(store, "interactions", pl.DataFrame(contacts))
+    # In ten days eighty were due; in three nothing is certain, in seven 56 were.
+    assert stopped_at(store, NOW) == opened[0]
+    assert stopped_at(store, opened[0] + timedelta(days=3)) is None
+    assert stopped_at(store, opened[0] + timedelta(days=6)) is None
+    assert stopped_at(store, opened[0] + timedelta(days=7)) == opened[0]
