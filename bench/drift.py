@@ -163,6 +163,7 @@ COUNTED = {
     "contacts, all": ("contact_coverage", "*", "contacts"),
     "contacts, a part": ("contact_coverage", "*", "contacts: *"),
     "feed stopped": ("contact_coverage", "alarm", "contacts"),
+    "service: repeats": ("service_change", "*", "service: repeats"),
     "invitations": ("survey_coverage", "*", "invitations: *"),
     "answers": ("survey_coverage", "*", "answers: *"),
     "anything of warning or alarm": ("*", "[wa]*", "*"),

@@ -5,6 +5,8 @@ asked. So the sources are counted by themselves, before any account is: `weekly`
 against, and `Sources` keeps the usual rates of the year before training.
 
     contacts                    inbound contacts per account and week; also by segment, channel and kind
+    service: repeats            contacts on an issue that had one within the 7 days before, per inbound contact
+    service: escalations        per inbound contact
     invitations: csat           per inbound contact (asked about a contact), else per account and week
     answers: csat               answered within 14 days, per invitation that had its 14 days
 """
@@ -131,11 +133,24 @@ def _contacts(contacts: pl.DataFrame, accounts: pl.DataFrame, until: datetime, w
         mine = contacts.filter(pl.col("segment") == segment)["opened_at"]
         name = f"contacts: segment={segment}"
         found[name] = Series(name, _per_week(mine, until, weeks), _account_weeks(part, until, weeks))
+    for name, part in (
+        ("repeats", _repeats(contacts)),
+        ("escalations", contacts.filter(pl.col("escalated_at").is_not_null())),
+    ):
+        happened = _per_week(part["opened_at"], until, weeks)
+        found[f"service: {name}"] = Series(f"service: {name}", happened, found["contacts"].counts)
     for column in ("channel", "kind"):
         for level, part in _levels(contacts, column):
             name = f"contacts: {column}={level}"
             found[name] = Series(name, _per_week(part["opened_at"], until, weeks), there)
     return found
+
+
+def _repeats(contacts: pl.DataFrame) -> pl.DataFrame:
+    """Contacts on an issue that had another one within the 7 days before."""
+    named = contacts.filter(pl.col("issue_id").is_not_null()).sort("issue_id", "opened_at", "interaction_id")
+    since = pl.col("opened_at") - pl.col("opened_at").shift(1).over("issue_id")
+    return named.filter((since <= WEEK).fill_null(value=False))
 
 
 def _surveys(known: History, every: Series, until: datetime, weeks: int) -> dict[str, Series]:

@@ -13,12 +13,11 @@ A worked example: shares .5 .3 .2 at training, .4 .3 .3 now:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.special import chdtrc, chdtri
+from scipy.special import chdtrc, chdtri, ndtr
 
 Floats = npt.NDArray[np.float64]
 
@@ -129,6 +128,8 @@ def ridit(reference: Floats, current: Floats) -> float:
     return float(np.sum(current * (below + reference / 2)) / (reference.sum() * current.sum()))
 
 
-def plain_shares(values: Any) -> Floats:
-    """Shares out of an artefact."""
-    return np.asarray(values, dtype=np.float64)
+def position_chance(position: float, usual: Floats, n: float, m: float, stray: float = 0.0) -> float:
+    """How probable a ridit as far from .5 is without drift; `usual`: the shares of the bins, `stray`: by how much
+    months stray anyway (standard deviation). A shift that goes one way shows here before it shows in PSI."""
+    spread = (1 - float(np.sum((usual / usual.sum()) ** 3))) / 12 * (1 / n + 1 / m) + stray**2
+    return 2 * float(ndtr(-abs(position - 0.5) / np.sqrt(spread))) if spread > 0 else 1.0

@@ -18,6 +18,7 @@ KINDS: dict[str, str] = {
     "portfolio_shift": "most accounts moved together, in every segment: a cause on our side is likely",
     "score_drift": "the mean risk, or how risks are spread, differs from training",
     "contact_coverage": "contacts arrive at another rate or in another mix than at training, or not at all",
+    "service_change": "service itself changed: repeats or escalations per contact",
     "survey_coverage": "invitations or answers are rarer or more frequent than at training",
     "observed_expected": "more or fewer accounts left than the scores said",
 }

@@ -1,7 +1,8 @@
 """What the model is fed, against what it was fed at training: each feature, the mix of segments, the scores themselves.
 
 A feature's drift is told once it is beyond chance for the number of accounts and of features (Holm over all features,
-`ERROR` for the family). Then three questions decide what it is called:
+`ERROR` for the family): by its PSI or, where it all goes one way, by its position (ridit). Trying both is counted. Then
+three questions decide what it is called:
 
     mix         does it vanish once today's segments are weighed as they are today?     mix_shift
     together    did most accounts that moved go the same way, in every segment?         portfolio_shift
@@ -17,7 +18,7 @@ import polars as pl
 from scipy.special import ndtr
 
 from models.model import ChurnModel
-from models.monitor.drift import Floats, chance, degrees, holm, psi, ridit, shares, threshold
+from models.monitor.drift import Floats, chance, degrees, holm, position_chance, psi, ridit, shares, threshold
 from models.monitor.findings import Finding, Severity
 from models.monitor.reference import Balance, Distribution, Reference, balance, mean_effects, paired
 
@@ -54,14 +55,24 @@ class Shift:
         n, m = max(counts.sum(), 1.0), min(accounts, max(usual.sum(), 1.0))
         found = psi(shares(counts), shares(usual * m / max(usual.sum(), 1.0)))
         freedom = degrees(counts, usual)
+        probability = chance(found, n, m, freedom, reference.dispersion)
         return cls(
             name=name,
             n=float(n),
             counts=counts,
             psi=found,
-            chance=chance(found, n, m, freedom, reference.dispersion),
+            chance=min(1.0, 2 * min(probability, _position(reference, counts, usual, m))),
             threshold=threshold(n, m, freedom, 0.01, reference.dispersion),
         )
+
+
+def _position(reference: Distribution, counts: Floats, usual: Floats, m: float) -> float:
+    """How probable the position of the known values is without drift; 1 where they have none."""
+    if reference.levels is not None or not counts[:-1].sum() or not usual[:-1].sum():
+        return 1.0
+    known = usual[:-1].sum() / usual.sum()
+    position = ridit(usual[:-1], counts[:-1])
+    return position_chance(position, usual[:-1], counts[:-1].sum(), max(m * known, 1.0), reference.stray)
 
 
 def feature_findings(model: ChurnModel, reference: Reference, rows: pl.DataFrame) -> list[Finding]:

@@ -19,7 +19,7 @@ from models.errors import ArtefactError
 from models.history import History
 from models.model import ChurnModel, columns
 from models.monitor import coverage
-from models.monitor.drift import Bins, Floats, chance_scale, degrees, psi, shares
+from models.monitor.drift import Bins, Floats, chance_scale, degrees, psi, ridit, shares
 from models.monitor.estimate import estimate
 from models.monitor.rows import EVERY_DAYS, sampled, scored_rows
 from models.voice import source_start
@@ -43,9 +43,12 @@ FORM = 1
 
 @dataclass(frozen=True)
 class Distribution:
-    """One column's distribution: `counts` per bin (missing last), the same per segment, the `median` (None for texts),
-    `dispersion`, and `usual_up`: of the accounts whose value moved within 84 days, the share that went up less the
-    share that went down (None: nothing to tell it from)."""
+    """One column's distribution.
+
+    `counts` per bin (missing last), the same per segment, the `median` (None for texts); `dispersion` of months about
+    the whole, and by how much their position strays (`stray`, standard deviation of the ridit); `usual_up`: of the
+    accounts whose value moved within 84 days, the share that went up less the share that went down (None: unknown).
+    """
 
     edges: tuple[float, ...]
     levels: tuple[str, ...] | None
@@ -53,6 +56,7 @@ class Distribution:
     segments: Mapping[str, tuple[float, ...]]
     median: float | None
     dispersion: float
+    stray: float
     usual_up: float | None
 
     @property
@@ -83,6 +87,7 @@ class Distribution:
             segments=by_segment,
             median=None if median is None else float(median),  # type: ignore[arg-type]
             dispersion=_dispersion(counts, monthly),
+            stray=_position_stray(counts, monthly) if bins.levels is None else 0.0,
             usual_up=None if pairs is None or bins.levels is not None else balance(pairs, name).up,
         )
 
@@ -236,6 +241,13 @@ def _dispersion(counts: Floats, monthly: Sequence[Floats]) -> float:
         if month.sum()
     ]
     return max(1.0, float(np.mean(ratios)))
+
+
+def _position_stray(counts: Floats, monthly: Sequence[Floats]) -> float:
+    """The standard deviation of the months' ridits against the whole, missing left out."""
+    whole = counts[:-1]
+    found = [ridit(whole, month[:-1]) for month in monthly if month[:-1].sum()]
+    return float(np.std(found, ddof=1)) if whole.sum() and len(found) > 1 else 0.0
 
 
 def paired(rows: pl.DataFrame) -> pl.DataFrame:

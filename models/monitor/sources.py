@@ -105,7 +105,6 @@ def _ratio(one: Series, found: Change) -> float:
 
 
 def _step(name: str, one: Change, series: Series, until: datetime, shared: bool) -> Finding:
-    survey = not name.startswith("contacts")
     since = until - WEEK * one.weeks_ago
     ratio = _ratio(series, one)
     word = "rose" if one.factor > 1 else "fell"
@@ -115,7 +114,7 @@ def _step(name: str, one: Change, series: Series, until: datetime, shared: bool)
         how = f"{word} by {abs(one.factor - 1):.0%} in the week of {since:%Y-%m-%d} and came back"
     everywhere = ", in every segment" if shared else ""
     return Finding(
-        kind="survey_coverage" if survey else "contact_coverage",
+        kind=_kind(name),
         severity=_severity(name, one),
         subject=name,
         sentence=f"{what} {how}{everywhere}: {_guess(name, one)}.",
@@ -134,6 +133,11 @@ def _step(name: str, one: Change, series: Series, until: datetime, shared: bool)
     )
 
 
+def _kind(name: str) -> str:
+    source = name.partition(":")[0]
+    return {"contacts": "contact_coverage", "service": "service_change"}.get(source, "survey_coverage")
+
+
 def _severity(name: str, one: Change) -> Severity:
     if not one.lasts:
         return "info"
@@ -146,11 +150,11 @@ def _what(name: str) -> str:
     kind, _, rest = name.partition(": ")
     if kind == "contacts":
         return f"Contacts per account ({rest.replace('=', ' ')})" if rest else "Contacts per account"
-    return (
-        f"Invitations to {rest.upper()} surveys"
-        if kind == "invitations"
-        else f"The share of {rest.upper()} invitations answered"
-    )
+    if kind == "service":
+        return f"{rest.capitalize()} per contact"
+    if kind == "invitations":
+        return f"Invitations to {rest.upper()} surveys"
+    return f"The share of {rest.upper()} invitations answered"
 
 
 def _guess(name: str, one: Change) -> str:
@@ -158,6 +162,8 @@ def _guess(name: str, one: Change) -> str:
         return "a survey policy changed, customers did not"
     if name.startswith("answers"):
         return "a change in how surveys are sent or shown is likelier than that many customers changing in one week"
+    if name.startswith("service"):
+        return "service became harder, or easier, for many at once" if one.lasts else "an incident"
     if not one.lasts:
         return "an incident, whose contacts say little about each account"
     return "a channel, a form, a bot or the tracking changed; customers do not change in one week"
@@ -166,6 +172,8 @@ def _guess(name: str, one: Change) -> str:
 def _action(name: str) -> str:
     if name.startswith("invitations"):
         return "Nothing to do about accounts: features use rates of answers. Note the date for the next training."
+    if name.startswith("service"):
+        return "Ask service what changed that week; expect risks to follow, and watch observed against expected."
     return "Ask what changed that week; until it is understood, read silence and effort with care."
 
 
@@ -184,7 +192,7 @@ def _crept(series: dict[str, Series], usual: Sources | None, until: datetime) ->
         word = "above" if relative > 0 else "below"
         found.append(
             Finding(
-                kind="contact_coverage" if name.startswith("contacts") else "survey_coverage",
+                kind=_kind(name),
                 severity="warning" if name == "contacts" or not name.startswith("contacts") else "info",
                 subject=name,
                 sentence=f"{_what(name)}: over the latest quarter {abs(relative):.0%} {word} the year before training.",

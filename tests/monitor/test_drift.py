@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.monitor.drift import Bins, chance, holm, psi, ridit, shares, threshold
+from models.monitor.drift import Bins, chance, holm, position_chance, psi, ridit, shares, threshold
 
 
 def test_psi_by_hand() -> None:
@@ -97,3 +97,18 @@ def test_ridit_by_hand() -> None:
     # All in the upper half: above the lower half for sure, level with the upper one: .5 + .25.
     assert ridit(usual, np.array([0.0, 1.0])) == pytest.approx(0.75)
     assert ridit(usual, usual) == pytest.approx(0.5)
+
+
+def test_a_shift_one_way_shows_in_its_position() -> None:
+    generator = np.random.default_rng(5)
+    usual = np.full(10, 0.1)
+    found = []
+    for _ in range(2000):
+        counts = generator.multinomial(800, usual)
+        other = generator.multinomial(1500, usual)
+        found.append(position_chance(ridit(other, counts), other, 800, 1500))
+    # Probabilities of what chance alone does are spread evenly.
+    assert np.mean(np.array(found) < 0.05) == pytest.approx(0.05, abs=0.015)
+    # By hand: ties of ten equal bins, (1 - .01) / 12 (1/800 + 1/1500) = .000158, .05 is four standard errors.
+    assert position_chance(0.55, usual, 800, 1500) == pytest.approx(7.0e-5, rel=0.05)
+    assert position_chance(0.55, usual, 800, 1500, stray=0.05) > 0.3

@@ -173,3 +173,10 @@ def test_findings_come_the_gravest_first() -> None:
     assert ordered(made) == ordered(made[::-1])
     assert worst(made) == "alarm"
     assert worst([]) is None
+
+
+def test_worse_service_is_dated_before_anybody_leaves(served: Served) -> None:
+    found = watch(served.model, faulty("fcr_drop"), served.at(WEEKS))
+    (repeats,) = [one for one in found.findings if one.subject == "service: repeats"]
+    assert (repeats.kind, repeats.severity, repeats.numbers["direction"]) == ("service_change", "warning", "up")
+    assert abs(repeats.since - served.at(SINCE)) <= timedelta(weeks=3)
