@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from models.clock import parse_instant
 from models.errors import EbbtideError
@@ -44,14 +44,26 @@ class Span(click.ParamType[timedelta]):
 
 
 @contextmanager
-def telling(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """A function that shows what is being done: on a terminal; silent in a pipe."""
+def telling(*, quiet: bool = False, steps: int | None = None) -> Iterator[Callable[[str], None]]:
+    """A function that shows what is being done, and since when: on a terminal; silent in a pipe.
+
+    `steps`: how many times it will be called at most; a bar then shows how many of them are done.
+    """
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield lambda _: None
         return
-    with console.status("starting") as status:
-        yield status.update
+    counted = (BarColumn(), MofNCompleteColumn()) if steps else ()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), *counted, TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as shown:
+        task, told = shown.add_task("starting", total=steps), 0
+
+        def tell(what: str) -> None:
+            nonlocal told
+            shown.update(task, description=what, completed=told)
+            told += 1
+
+        yield tell
 
 
 def bar() -> Progress:

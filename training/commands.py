@@ -140,7 +140,8 @@ def train(
     chosen = replace(chosen, allow_leak=tuple(dict.fromkeys((*chosen.allow_leak, *allow_leak))))
     signer = registry.SigningKey.read(settings.signing_key) if settings.signing_key else None
     announce = _say if not as_json else lambda _: None
-    with telling(quiet=as_json) as tell:
+    # On top of the run's own steps: reading the history.
+    with telling(quiet=as_json, steps=None if table else training.STEPS + 1) as tell:
         if table is not None and label is not None:
             trained = _of_table(table, (label, identity, as_of_column), chosen, tell, announce)
         else:

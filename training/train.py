@@ -47,6 +47,8 @@ from training.tables.declare import TableConfig
 Progress = Callable[[str], None]
 Announce = Callable[[Sequence[str]], None]
 TARGETS: tuple[Target, ...] = ("churn", "silent")
+#: How often `train` tells its progress at most.
+STEPS = 12
 #: How many accounts of a list a team can call, where the configuration does not say.
 CAPACITY = 20
 
