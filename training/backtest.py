@@ -32,10 +32,11 @@ from models.health import expit, probabilities
 from models.history import History
 from models.labels import label
 from models.model import ChurnModel, columns
-from models.scorecard import Target
+from models.scorecard import Scorecard, Target
 from models.scoring import is_quiet
 from models.standing import eligible
 from models.voice import source_start
+from training import contract
 from training import expert as experts
 from training.expert import Expert
 from training.metrics import part
@@ -47,8 +48,8 @@ Progress = Callable[[str], None]
 #: Of the graded rows, all customers and the quiet ones: how they were ranked, and whether the level was right.
 RANKED = ("auc", "pr_auc", "top_decile_lift", "revenue_captured")
 MEASURED = (*RANKED, "observed_expected", "calibration_slope")
-#: The baseline every list stands beside: what the expert's tables alone would have ranked.
-EXPERT = "expert"
+#: What every list stands beside: contract terms alone, fitted at the same moments, and the expert's tables alone.
+RIVALS = ("contract", "expert")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Plan:
 @dataclass(frozen=True)
 class Backtest:
     """`report`: plain values; `rows`: every customer scored, one row per (account_id, as_of), with p_silent, p_churn,
-    p_expert, quiet, mrr, segment, ranks of the quiet ones, outcome and decided_at."""
+    p_contract, p_expert, quiet, mrr, segment, ranks of the quiet ones, outcome and decided_at."""
 
     report: dict[str, Any]
     rows: pl.DataFrame
@@ -74,10 +75,13 @@ class Backtest:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The model in service on a day of the past, and since when."""
+    """The model in service on a day of the past, since when, the silent exits it had learnt from, and what contract
+    terms alone would have been."""
 
     model: ChurnModel
     since: datetime
+    exits: int
+    contract: Scorecard
 
 
 def backtest(
@@ -86,9 +90,9 @@ def backtest(
     """Run the months before `now` again and grade them with what is known at `now`.
 
     report: as_of, capacity, refit_every; months (as `training.months.by_month`, each with `fitted_at`, `phase`,
-    `status`, `silent_exits` it had learnt from, `outcomes` of the customers listed, `expert` {left}); ungraded ({as_of,
-    why} and, where it is only too recent, certain_from); summary (with `expert` {left}); metrics by target: counts,
-    MEASURED, `gain` over the expert's tables and `quiet`, the same of the quiet customers.
+    `status`, `silent_exits` it had learnt from, `outcomes` of the customers listed, `contract` and `expert` {left});
+    ungraded ({as_of, why} and, where it is only too recent, certain_from); summary (with `contract` and `expert`
+    {left}); metrics by target: counts, MEASURED, `gain` over each of RIVALS, and `quiet`, the same of the quiet ones.
     Raises `ContractError` for a history without contacts and `TooFewLabels` where no month can be run at all.
     """
     days, ungraded = calendar(history, now, config, plan.months)
@@ -102,17 +106,15 @@ def backtest(
         try:
             if served is None or number % plan.refit_every == 0:
                 progress(f"{told}: fitting on what was known then")
-                trained = train(known, day, config, thorough=False)
-                served = Fitted(trained.model, day)
-                exits_then = trained.report["gates"]["exits"]["silent"]
+                served = _fitted(known, day, expert, config)
             progress(f"{told}: scoring the customers of that day")
-            rows.append(_scored(known, day, served.model, expert, config))
+            rows.append(_scored(known, day, served, expert, config))
         except (TooFewLabels, ContractError) as error:
             ungraded.append({"as_of": day, "why": str(error)})
             continue
         learnt[day] = {
             "fitted_at": served.since, "phase": served.model.phase, "status": served.model.status,
-            "silent_exits": exits_then,
+            "silent_exits": served.exits,
         }  # fmt: skip
     progress("grading the lists with what is known now")
     graded = _graded(history, now, config, rows)
@@ -184,13 +186,27 @@ def _firsts_before(now: datetime) -> Iterator[datetime]:
         year, month = (year, month - 1) if month > 1 else (year - 1, 12)
 
 
-def _scored(known: History, day: datetime, model: ChurnModel, expert: Expert, config: Config) -> pl.DataFrame:
+def _fitted(known: History, day: datetime, expert: Expert, config: Config) -> Fitted:
+    trained = train(known, day, config, thorough=False)
+    phase = trained.model.phase
+    alone = contract.fitted(known, day, expert, config.every_days, config.label, phase)
+    return Fitted(trained.model, day, trained.report["gates"]["exits"]["silent"], alone)
+
+
+def _scored(known: History, day: datetime, served: Fitted, expert: Expert, config: Config) -> pl.DataFrame:
     """The customers of a day with their probabilities, as the nightly run scores them."""
+    model = served.model
     features = compute(known, _customers(known, day, config), model.baselines, model.columns.features)
-    read = columns(features, model.columns)
+    read, plain = columns(features, model.columns), columns(features)
     chances = probabilities(model.churn.log_odds(read), model.card("silent").log_odds(read))
-    usual = expit(expert.scorecard("silent").log_odds(columns(features)))
-    return _facts(features, config, p_churn=chances.p_churn, p_silent=chances.p_silent, p_expert=usual)
+    return _facts(
+        features,
+        config,
+        p_churn=chances.p_churn,
+        p_silent=chances.p_silent,
+        p_contract=expit(served.contract.log_odds(plain)),
+        p_expert=expit(expert.scorecard("silent").log_odds(plain)),
+    )
 
 
 def _by_tables(known: History, day: datetime, edited: Expert, usual: Expert, config: Config) -> pl.DataFrame:
@@ -199,7 +215,10 @@ def _by_tables(known: History, day: datetime, edited: Expert, usual: Expert, con
     read = columns(features)
     chances = probabilities(*(edited.scorecard(target).log_odds(read) for target in TARGETS))
     other = probabilities(*(usual.scorecard(target).log_odds(read) for target in TARGETS)).p_silent
-    return _facts(features, config, p_churn=chances.p_churn, p_silent=chances.p_silent, p_expert=other)
+    alone = expit(contract.of_tables(usual).log_odds(read))
+    return _facts(
+        features, config, p_churn=chances.p_churn, p_silent=chances.p_silent, p_contract=alone, p_expert=other
+    )
 
 
 def _customers(known: History, day: datetime, config: Config) -> pl.DataFrame:
@@ -246,13 +265,15 @@ def _report(
     # On a list everybody counts: who left too soon to act on, or with a word, was no hit.
     quiet = graded.filter(pl.col("quiet")).with_columns(y=(pl.col("outcome") == "silent").cast(pl.Int8))
     lists = by_month(quiet.with_columns(p="p_silent"), config.capacity, seed=config.seed)
-    others = by_month(quiet.with_columns(p="p_expert"), config.capacity, resamples=0)
-    for month, other in zip(lists["months"], others["months"], strict=True):
+    for month in lists["months"]:
         listed = (pl.col("as_of") == month["as_of"]) & (pl.col("rank_by_probability") <= config.capacity)
         month["outcomes"] = dict(quiet.filter(listed)["outcome"].value_counts().sort("outcome").iter_rows())
-        month[EXPERT] = {"left": other["left"]}
         month.update(learnt[month["as_of"]])
-    lists["summary"][EXPERT] = {"left": others["summary"]["left"]}
+    for name in RIVALS:
+        others = by_month(quiet.with_columns(p=f"p_{name}"), config.capacity, resamples=0)
+        lists["summary"][name] = {"left": others["summary"]["left"]}
+        for month, other in zip(lists["months"], others["months"], strict=True):
+            month[name] = {"left": other["left"]}
     metrics = {target: _measured(graded, target, config, names) for target in TARGETS}
     return {"as_of": now, **lists, "metrics": metrics}
 
@@ -265,7 +286,7 @@ def _measured(graded: pl.DataFrame, target: Target, config: Config, names: Seque
 
 
 def _part(rows: pl.DataFrame, names: Sequence[str], k: int, draw: dict[str, int]) -> dict[str, Any]:
-    """Metrics of some rows; of the expert's tables only how they rank, since they know no level."""
-    found = part(rows, names, k, draw, (EXPERT,))
+    """Metrics of some rows; of the rivals only how they rank, since not all of them know a level."""
+    found = part(rows, names, k, draw, RIVALS)
     ranking = ("auc", "pr_auc", "top_decile_lift")
-    return found | {"gain": {EXPERT: {name: found["gain"][EXPERT][name] for name in ranking}}}
+    return found | {"gain": {rival: {name: gain[name] for name in ranking} for rival, gain in found["gain"].items()}}

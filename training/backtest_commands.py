@@ -108,6 +108,7 @@ def _table(report: Mapping[str, Any]) -> Table:
             str(month["listed"]),
             f"{month['left']} ({precision['low']:.0%} to {precision['high']:.0%})",
             str(otherwise),
+            str(month["contract"]["left"]),
             str(month["expert"]["left"]),
         )
     return table

@@ -37,8 +37,11 @@ def _summary(report: Mapping[str, Any], params: LabelParams) -> str:
 
 def _beside(report: Mapping[str, Any], *, alone: bool) -> Iterator[str]:
     found = report["summary"]
-    whose = "The expert's file in use" if alone else "The expert's tables alone"
-    yield f"{whose} would have listed {found['expert']['left']} of those who left on as many places."
+    whose = "the expert's file in use" if alone else "the expert's tables alone"
+    yield (
+        f"On as many places, contract terms alone would have listed {found['contract']['left']} of those who left, and "
+        f"{whose} {found['expert']['left']}."
+    )
     share = found["by_loss"]["revenue_share"]
     if share["value"] is not None:
         yield (
@@ -49,16 +52,23 @@ def _beside(report: Mapping[str, Any], *, alone: bool) -> Iterator[str]:
 
 def _ranking(report: Mapping[str, Any]) -> Iterator[str]:
     quiet = report["metrics"]["silent"]["quiet"]
-    auc, won = quiet["auc"], quiet["gain"]["expert"]["auc"]
+    auc = quiet["auc"]
     if auc["value"] is None or auc["low"] is None:
         return
     yield (
         f"Among quiet customers, one who left silently stood above one who did not in {100 * auc['value']:.0f} of 100 "
-        f"cases{between(auc)}; over the expert's tables that is {won['value']:+.3f} in AUC (95 % interval "
-        f"{won['low']:+.3f} to {won['high']:+.3f})."
+        f"cases{between(auc)}; in AUC that is {_gained(quiet, 'contract')} over contract terms alone and "
+        f"{_gained(quiet, 'expert')} over the expert's tables."
     )
+    if quiet["gain"]["contract"]["auc"]["low"] <= 0:
+        yield "Service signals are not shown to add to what contract terms alone would have listed."
     if auc["low"] <= 0.5 or (report["summary"]["lift"]["low"] or 0.0) <= 1:
         yield "On this history the lists are not shown to be better than as many customers drawn at random."
+
+
+def _gained(quiet: Mapping[str, Any], rival: str) -> str:
+    won = quiet["gain"][rival]["auc"]
+    return f"{won['value']:+.3f} ({won['low']:+.3f} to {won['high']:+.3f})"
 
 
 def _level(report: Mapping[str, Any]) -> Iterator[str]:
