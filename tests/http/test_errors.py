@@ -19,6 +19,8 @@ ROUTES = {
     "post_measures": ("POST", "/v1/measures", "write", True),
     "post_scores": ("POST", "/v1/scores", "read", True),
     "get_health": ("GET", "/v1/accounts/a/health", "read", False),
+    "get_scores": ("GET", "/v1/accounts/a/scores", "read", False),
+    "get_changes": ("GET", "/v1/accounts/a/changes", "read", False),
     "get_silent_list": ("GET", "/v1/risk-lists/silent", "read", False),
     "get_model": ("GET", "/v1/model", "read", False),
     "get_model_history": ("GET", "/v1/model/history", "admin", False),
