@@ -75,26 +75,19 @@ def backtest(
         told = artefact.plain(done.report | {"sentences": sentences})
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
         return
-    Console(width=None if sys.stdout.isatty() else 160).print(_table(done.report))
+    Console(width=None if sys.stdout.isatty() else 160).print(table_of(done.report))
     for sentence in sentences:
         click.echo(sentence)
 
 
-def _table(report: Mapping[str, Any]) -> Table:
+_COUNTED = ("quiet", "base", "listed", "left silently", "otherwise", "contract's", "expert's")
+
+
+def table_of(report: Mapping[str, Any]) -> Table:
+    """One line per month."""
     table = Table(box=None)
-    for heading in (
-        "list of",
-        "model of",
-        "phase",
-        "quiet",
-        "base",
-        "listed",
-        "left silently",
-        "otherwise",
-        "expert's",
-    ):
-        right = heading not in ("list of", "model of", "phase")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+    for heading in ("list of", "model of", "phase", *_COUNTED):
+        table.add_column(heading, justify="right" if heading in _COUNTED else "left", no_wrap=True)
     for month in report["months"]:
         fitted = month.get("fitted_at")
         otherwise = sum(count for name, count in month["outcomes"].items() if name not in ("silent", "stay"))

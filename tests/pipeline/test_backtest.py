@@ -11,6 +11,7 @@ from models.history import History
 from models.labels import LabelParams, label
 from training import expert as experts
 from training.backtest import Backtest, Plan, backtest, backtest_expert, calendar
+from training.backtest_commands import table_of
 from training.describe_backtest import describe
 from training.simulator import Simulated
 from training.train import Config, Trained, train
@@ -98,6 +99,11 @@ class TestTheLists:
         bare = train(history, simulated.end, Config(seed=3), thorough=False).model
         for target in ("churn", "silent"):
             assert str(getattr(bare, target)) == str(getattr(trained.model, target))
+
+    def test_the_table_names_every_column(self, done: Backtest) -> None:
+        table = table_of(done.report)
+        assert [column.header for column in table.columns][-2:] == ["contract's", "expert's"]
+        assert {len(list(column.cells)) for column in table.columns} == {2}
 
 
 class TestLateKnowledge:
