@@ -210,6 +210,8 @@ class Run:
 
     def look_back(self, ax: Axes | None = None) -> Axes:
         """How the share of silent exits depends on how far back one listens."""
+        if not self.report.get("look_back_curve"):
+            raise ContractError("The label was given with the table, so there is no look-back to vary.")
         return plots.look_back(self.report["look_back_curve"], ax, used=self.model.label.look_back_days)
 
     def _card(self, target: Target) -> Scorecard:

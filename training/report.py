@@ -55,6 +55,13 @@ RIVALS = {
     "expert": "the expert's scorecard",
     "base": "everybody the same",
     "previous": "the model before",
+    "logistic": "logistic regression",
+    "boosting": "histogram boosting, a black box",
+}
+#: What a kind of fit is called.
+KINDS = {
+    "logistic": "the regression held towards the expert's tables",
+    "pairs": "the regression with pairs of features",
 }
 LEFT_OUT = {
     "unknown": "nothing known about the account yet",
@@ -106,13 +113,15 @@ def _render(
         "said": _said, "number": _number, "told": _told, "words": _words, "keys": _keys, "without": _without,
         "day": lambda moment: str(moment)[:10], "rivals": _rivals, "lines": _lines, "flat": _flat,
         "firm": lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
-        "label": lambda name: label(model, name), "unit": lambda name: unit(model, name),
+        "label": lambda name: label(model, name), "known": lambda values: _without(values, ()),
+"unit": lambda name: unit(model, name),
     }  # fmt: skip
     context = {
         "model": model, "report": report, "figures": drawn, "told": _derived(model, report, origin),
         "tiles": summary.tiles(report), "why": {"no_metrics": _no_metrics(report)},
         "sections": list(SECTIONS.items()), "pages": PAGES, "shown": SHOWN, "questions": QUESTIONS, "names": NAMES,
-        "rival_names": RIVALS, "left_out": LEFT_OUT, "subtypes": SUBTYPES, "printed_grid": PRINTED_GRID,
+        "rival_names": RIVALS,
+        "kinds": KINDS, "left_out": LEFT_OUT, "subtypes": SUBTYPES, "printed_grid": PRINTED_GRID,
         "printed_lines": PRINTED_LINES,
     }  # fmt: skip
     return environment.get_template(template).render(context)
@@ -121,6 +130,7 @@ def _render(
 def _derived(model: ChurnModel, report: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
     held = cards(model)
     return {
+        "history": model.columns.source == "history",
         "uses": summary.uses(model, report),
         "misuses": summary.misuses(report),
         "blind": summary.blind(model, report),
@@ -197,8 +207,14 @@ def _lines(term: Term | GridTerm) -> list[tuple[str, float]]:
     if len(found) > PRINTED_LINES:
         # Finer than anybody reads: neighbours are joined, with their mean.
         runs = np.array_split(np.arange(len(found)), PRINTED_LINES)
-        found = [[row for i in part for row in found[i]] for part in runs]
-    return [(_joined([text for text, _ in run]), sum(value for _, value in run) / len(run)) for run in found] + rest
+        found = [_mean([row for i in part for row in found[i]]) for part in runs]
+    return [(_joined([text for text, _ in run]), run[0][1]) for run in found] + rest
+
+
+def _mean(run: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """The same bins, each with the mean of all."""
+    mean = sum(value for _, value in run) / len(run)
+    return [(text, mean) for text, _ in run]
 
 
 def _joined(bins: list[str]) -> str:

@@ -106,7 +106,7 @@ def blind(model: ChurnModel, report: Report) -> list[str]:
         if report.get("metrics")
         else "How good it is: nothing was measured yet.",
     ]
-    if getattr(model, "label", None):
+    if model.columns.source == "history":
         first, last = _reach(model)
         found.append(f"Decisions sooner than {first} or later than {last} days ahead.")
     return found
