@@ -45,7 +45,10 @@ def calibration(bins: Sequence[Row], ax: Axes | None = None, *, target: str = "c
     _where(ax, predicted, rows, COLOURS[target], top)
     ax.set_xlim(0, top)
     ax.set_ylim(0, top)
-    ticks = [t for t in (0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0) if t <= top]
+    ticks = [0.0]
+    for tick in (0.005, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0):
+        if tick <= top and np.sqrt(tick) - np.sqrt(ticks[-1]) >= 0.1 * np.sqrt(top):
+            ticks.append(tick)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_ticks(ticks, [f"{100 * t:g} %" for t in ticks])
         axis.minorticks_off()

@@ -34,7 +34,7 @@ SECTIONS = {
     "summary": "In plain words",
     "data": "Data, and what they allow",
     "leakage": "Leakage",
-    "folds": "Tested forward in time",
+    "folds": "How it was tested",
     "quality": "How well it ranks",
     "calibration": "Whether the probabilities hold",
     "lists": "What a list is worth",

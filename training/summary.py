@@ -65,10 +65,19 @@ def _uses(model: ChurnModel, report: Report) -> Iterator[str]:
     else:
         yield "For customer success: the order in which to speak to customers."
     if _level_holds(report):
-        yield "For finance: the revenue at risk of a portfolio, a sum of probabilities whose level held on later data."
+        yield f"For finance: the revenue at risk, a sum of probabilities whose level held on {_unseen(report)}."
     else:
-        yield "For finance: comparisons only. The level of the probabilities was not confirmed on later data."
+        yield f"For finance: comparisons only. The level of the probabilities was not confirmed on {_unseen(report)}."
     yield "For a conversation: the reasons, as where to look first; each is a table value printed in this report."
+
+
+def _at_random(report: Report) -> bool:
+    """Whether rows were held out at random, for want of times, and not later ones."""
+    return (report.get("table") or {}).get("tested") == "random groups"
+
+
+def _unseen(report: Report) -> str:
+    return "rows held out at random" if _at_random(report) else "later data"
 
 
 def _level_holds(report: Report) -> bool:
@@ -102,14 +111,20 @@ def blind(model: ChurnModel, report: Report) -> list[str]:
         "Whatever leaves no trace in the data it was given: offers of competitors, budgets, people who moved on.",
         "Who can be persuaded to stay. It ranks risk, not the effect of speaking to somebody.",
         "Exits that outreach prevented: they count as stays, so it looks worse where it helps most.",
-        "A new market: it was tested on later months and other accounts of one company only."
-        if report.get("metrics")
-        else "How good it is: nothing was measured yet.",
+        _untested(report),
     ]
     if model.columns.source == "history":
         first, last = _reach(model)
         found.append(f"Decisions sooner than {first} or later than {last} days ahead.")
     return found
+
+
+def _untested(report: Report) -> str:
+    if not report.get("metrics"):
+        return "How good it is: nothing was measured yet."
+    if _at_random(report):
+        return "Later times: the table says no moments, so it was tested on other rows of the same time only."
+    return "A new market: it was tested on later months and other accounts of one company only."
 
 
 def data(report: Report) -> list[tuple[str, str]]:
