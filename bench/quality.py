@@ -108,6 +108,8 @@ def _promised(trained: Trained, scores: pl.DataFrame) -> dict[str, float]:
         "promised minus true": promised - true,
         "churn auc gained over contract": gain["value"],
         "  its lower bound": gain["low"],
+        "silent served with pairs": float(trained.report["selection"]["silent"]["kind"] == "pairs"),
+        "churn served with pairs": float(trained.report["selection"]["churn"]["kind"] == "pairs"),
         "tau silent": trained.report["tau"]["silent"]["final"],
         "tau churn": trained.report["tau"]["churn"]["final"],
         "silent events": float(np.int64(trained.report["rows"]["silent_events"])),
