@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.leakage import Roles, doubts
+from training.leakage import Roles, doubts, examine
 from training.leakage.counts import odds
 from training.leakage.names import words
 from training.leakage.times import is_duration
@@ -282,6 +282,12 @@ class TestTimes:
     def test_a_date_of_unknown_meaning_is_a_doubt(self):
         frame = self.rows(visit=self.dates(dice(1).integers(-30, 30, N)))
         assert kinds(frame, "visit", as_of="as_of") == {("visit", "later", "warning")}
+
+    def test_dates_written_as_days_before_the_row(self):
+        frame = pl.DataFrame({"y": [0, 1], "as_of": [FIRST, FIRST], "closed_at": [0.0, -2.5], "opened_at": [3.0, None]})
+        told = examine(frame, ["closed_at", "opened_at"], "y", as_of="as_of", ago=["closed_at", "opened_at"])
+        late = [f for f in told.found if f.kind == "later"]
+        assert [(f.column, f.severity, f.numbers["share"]) for f in late] == [("closed_at", "error", 0.5)]
 
     def test_clocks_that_differ(self):
         days = np.where(np.arange(N) < 4, 1, -20)

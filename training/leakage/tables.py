@@ -28,6 +28,7 @@ def examine(
     as_of: str | None = None,
     known_at: str | None = None,
     decided_at: str | None = None,
+    ago: Sequence[str] = (),
     seed: int = 0,
     read: Collection[str] = (),
 ) -> Findings:
@@ -40,6 +41,7 @@ def examine(
     as_of       the moment each row is about, a date or an instant
     known_at    the moment each row was written down
     decided_at  the moment the customer decided to leave; null for those who stayed
+    ago         columns that are dates, written as days before `as_of`
     seed        of the groups' folds
     read        columns that are proved otherwise (the product's own features: recomputed from each row's own past);
                 of these only `auc` is asked
@@ -47,10 +49,19 @@ def examine(
     """
     roles = Roles(label, group, as_of, known_at, decided_at)
     table, findings = _looked(frame, columns, roles, seed, read)
+    if as_of is not None and ago:
+        late = times.later_findings(dated(frame, ago, as_of), columns, roles)
+        findings = replace(findings, found=ordered((*findings.found, *late)))
     stopped = {one.column for one in findings.errors if one.column is not None}
     twice = quick.twice(table, findings.suspects, seed)
     overall = quick.findings(table, quick.innocent(table, twice, stopped, seed))
     return replace(findings, found=ordered((*findings.found, *overall)), twice=twice)
+
+
+def dated(frame: pl.DataFrame, ago: Sequence[str], as_of: str) -> pl.DataFrame:
+    """The frame with the dates themselves where days before `as_of` stood."""
+    days = {name: (pl.col(name) * 86_400_000_000).round().cast(pl.Int64) for name in ago}
+    return frame.with_columns(**{name: pl.col(as_of) - pl.duration(microseconds=n) for name, n in days.items()})
 
 
 def doubts(

@@ -85,7 +85,7 @@ def _train(
     overruling: Overruling,
 ) -> Trained:
     progress("checking that no column knows the label")
-    checked = _guarded(made, config, overruling)
+    checked = _guarded(made, names, config, overruling)
     announce(checked["sentences"])
     cut = folds(made.y, made.groups, made.moments, config.table.horizon_days, config.seed)
     read = columns(made.frame, made.schema)
@@ -140,12 +140,14 @@ def counted(made: Table) -> list[str]:
     return told
 
 
-def _guarded(made: Table, config: Config, overruling: Overruling) -> dict[str, Any]:
+def _guarded(made: Table, names: Names, config: Config, overruling: Overruling) -> dict[str, Any]:
+    label = f"\0label {names.label}"
     frame = made.frame.with_columns(
-        pl.Series("\0label", made.y), pl.Series("\0group", made.groups), made.moments.alias("\0moment")
+        pl.Series(label, made.y), pl.Series("\0group", made.groups), made.moments.alias("\0moment")
     )
     timed = None if made.moments.has_nulls() else "\0moment"
-    found = leakage.examine(frame, made.schema.names, "\0label", "\0group", as_of=timed, seed=config.seed)
+    ago = [column.name for column in made.schema.columns if column.form == "date"]
+    found = leakage.examine(frame, made.schema.names, label, "\0group", as_of=timed, ago=ago, seed=config.seed)
     return leakage.require(found, config.allow_leak, overruling.who, overruling.when)
 
 
