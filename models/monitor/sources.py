@@ -12,7 +12,7 @@ from models.monitor.inputs import ERROR
 from models.monitor.steps import Change, change
 
 #: A dead feed: this many times the longest gap of the year before training, and so many contacts that should have come.
-GAPS, LEAST_DUE = 3.0, 20.0
+GAPS, LEAST_DUE = 2.0, 20.0
 #: A rate changed: by a tenth at least, beyond chance over all series tried.
 LEAST_CHANGE = 0.10
 #: A rate crept away: by a third against the usual one, over the latest quarter.
