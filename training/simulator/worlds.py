@@ -17,7 +17,7 @@ one closest to the marginals was taken:
 * Each failure of one issue, the repeat's too, is a chance to complain: 9 complaints per 100 failures.
 * Half of the escalations of a first contact are demanded by the customer (the rest is routing), and
   nearly all of a repeat's; only the demanded ones are voice. With these shares 74 % of voluntary exits
-  are silent. The published 69 % is reached only if all escalations count as demanded.
+  are silent, five points above the published 69 %: this world is a little quieter than the published one.
 * The decision to leave fades contacts and answers, not the rare complaint about an irritant.
 """
 
