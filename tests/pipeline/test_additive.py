@@ -11,8 +11,9 @@ from models.scorecard import Scorecard
 from training.additive import blend
 from training.additive.bags import deal
 from training.additive.columns import edges, learn, places
-from training.additive.fitter import fit
+from training.additive.fitter import MEMBERS, fit
 from training.additive.parts import Part, merged, purified
+from training.tables import declare
 
 PLANS = ["monthly", "annual", "two years"]
 
@@ -229,6 +230,22 @@ def test_the_blend_takes_the_simpler_where_two_tie_and_weighs_where_both_help():
     assert one.weights[1] == 0
     assert (one.weights.sum(), one.intercept) == pytest.approx((2, -1), abs=0.25)
     assert [step["taken"] for step in compared] == [True, False]
+
+
+def test_columns_without_a_signal_give_everybody_the_base_rate() -> None:
+    rng = np.random.default_rng(3)
+    columns = {"noise": rng.normal(size=600)}
+    y = (rng.random(600) < 0.3).astype(np.float64)
+    fitted = fit(columns, y, np.arange(600), members=("linear",))
+    assert fitted.report["slope"] == 0
+    p = expit(fitted.card.log_odds(columns))
+    assert np.ptp(p) == 0
+    assert p[0] == pytest.approx(y.mean(), abs=1e-4)
+    np.testing.assert_allclose(fitted.estimator.predict_proba(columns)[:, 1], p, atol=1e-9)
+
+
+def test_a_configuration_names_the_members_there_are() -> None:
+    assert declare.MEMBERS == tuple(MEMBERS)
 
 
 def test_members_that_tell_the_same_get_equal_parts():

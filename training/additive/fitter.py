@@ -55,12 +55,10 @@ class Estimator:
 
     def log_odds(self, columns: Columns) -> Floats:
         """(n,) log-odds."""
-        parts = [
-            weight * member.log_odds(columns)
-            for member, weight in zip(self.members, self.blend.weights, strict=True)
-            if weight > 0
-        ]
-        total: Floats = np.sum(parts, axis=0) + self.blend.intercept
+        total = np.full(len(next(iter(columns.values()))), self.blend.intercept)
+        for member, weight in zip(self.members, self.blend.weights, strict=True):
+            if weight > 0:
+                total = total + weight * member.log_odds(columns)
         return total
 
     def predict_proba(self, columns: Columns) -> Floats:
@@ -162,7 +160,10 @@ def _card(
 ) -> Scorecard:
     """One table per set of features, centred on the rows, moving as declared."""
     used = [(member, weight) for member, weight in zip(members, blend.weights, strict=True) if weight > 0]
-    bases = blend.intercept + np.sum([weight * member.bases for member, weight in used], axis=0)
+    # Where no member told strangers apart, all weights are 0, and everybody has the base rate.
+    bases = np.full(material.bags, blend.intercept)
+    for member, weight in used:
+        bases = bases + weight * member.bases
     free = merged(part.weighted(weight) for member, weight in used for part in member.parts)
     columns, order = material.columns, material.learned
     bound = directed(free, directions, columns)

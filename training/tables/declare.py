@@ -27,8 +27,8 @@ Type = Literal["number", "category", "boolean", "date", "drop"]
 TYPES: tuple[Type, ...] = get_args(Type)
 
 HORIZON_DAYS = 90
-#: The members of the additive fitter, the quickest first.
-MEMBERS = ("linear", "boosted", "pairs", "triples")
+#: The members of the additive fitter (`training.additive.fitter.MEMBERS`), the quickest first.
+MEMBERS = ("linear", "boosted", "trees")
 
 
 @dataclass(frozen=True)
