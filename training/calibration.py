@@ -8,7 +8,7 @@ too low, too high or too far apart, the next model made the same way will too, a
     line       a + b z
     segments   a + b z + s(segment)      partially pooled: s ~ N(0, 0.2^2)
 
-    predicted 2 % three times as often as it should have been: O/E .67, a = -.41, served as 1.35 %
+    two exits for every three predicted: O/E .67, a = -.41 or so, and what was 2 % is served as 1.35 %
 
 Each is a straight line in log-odds, so the tables stay tables and reasons still add up. The simplest is kept unless
 another is better on later blocks, beyond the error of the difference by account. What would bend the log-odds (beta

@@ -1,5 +1,6 @@
 """The training configuration: a TOML file with the few things a run may be told, kept whole in the artefact."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
@@ -42,13 +43,13 @@ def read(declared: dict[str, Any], where: str, folder: Path, margin: float = 1.0
     tables = ("label", "measures", "profit", "deployment", "table", "columns")
     _known(declared, (*_PLAIN, "allow_leak", "expert", *tables), where)
     plain: dict[str, Any] = {name: _whole(declared[name], name) for name in _PLAIN if name in declared}
-    label = declared.get("label", {})
+    label = _table(declared, "label", "the label")
     _known(label, tuple(field.name for field in fields(LabelParams)), f"[label] of {where}")
     params = LabelParams(**{name: _whole(value, name) for name, value in label.items()})
-    expert = folder / declared["expert"] if "expert" in declared else None
+    expert = folder / _file(declared["expert"], "expert") if "expert" in declared else None
     measures = {name: _measure(name, entry) for name, entry in _tables(declared, "measures").items()}
     allowed = _texts(declared.get("allow_leak", []), "allow_leak")
-    money = declared.get("profit", {})
+    money = _table(declared, "profit", "what a call costs and brings")
     _known(money, _PROFIT, f"[profit] of {where}")
     profit = ProfitParams(**{name: _number(value, name) for name, value in money.items()}, margin=margin)
     columns = {name: of_column(name, entry) for name, entry in _tables(declared, "columns").items()}
@@ -104,6 +105,12 @@ def _whole(value: Any, name: str) -> int:
     return value
 
 
+def _file(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise SettingsError(f'{name} must name a file, as in {name} = "{name}.toml".')
+    return value
+
+
 def _texts(value: Any, name: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise SettingsError(f"{name} must be a list of texts.")
@@ -153,6 +160,6 @@ def _plain(value: Any) -> Any:
 
 
 def _number(value: Any, name: str) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise SettingsError(f"{name} must be a number.")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise SettingsError(f"{name} must be a finite number.")
     return float(value)

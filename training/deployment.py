@@ -2,9 +2,12 @@
 
 If those who leave still look as they did, only more or fewer of them do, the odds of everybody change by one factor:
 
-    log-odds' = log-odds + logit(rate in service) - logit(rate in training)
+    log-odds' = log-odds + logit(rate in service) - logit(rate the scorecard predicts for the rows it learnt from)
 
-    2.3 % in training, 4 % in service: odds times 1.77, log-odds + .57 for every account
+    2.3 % predicted in training, 4 % in service: odds times 1.77, log-odds + .57 for every account
+
+The predicted rate is not always the counted one: calibration on later data may have moved the level already, and a
+declared rate must not move it twice.
 
 The rate is declared, or estimated from predictions without labels by expectation maximisation (Saerens, Latinne,
 Decaestecker, Neural Computation 2002): the mean of the shifted probabilities of today's customers is the next rate,
@@ -75,26 +78,29 @@ def shift(
 ) -> Shift:
     """The shift of one scorecard. learnt: the labelled rows it was fitted on; today: customers without labels, needed
     where the rate is to be estimated."""
-    trained = float(learnt[f"y_{card.target}"].drop_nulls().cast(pl.Float64).mean())  # type: ignore[arg-type]
+    labelled = learnt.drop_nulls(f"y_{card.target}")
+    counted = float(labelled[f"y_{card.target}"].cast(pl.Float64).mean())  # type: ignore[arg-type]
     declared = deployment.declared(card.target)
+    if declared is None and (today is None or not today.height):
+        facts = {"source": "training", "rate_in_training": counted, "rate": counted, "shift": 0.0}
+        return Shift(card.target, 0.0, facts)
+    trained = float(expit(log_odds_of(card, labelled)).mean())
+    told = {"rate_in_training": counted, "rate_predicted_in_training": trained}
     if declared is not None:
-        return _moved(card.target, trained, declared, {"source": "declared"})
-    if today is None or not today.height:
-        return Shift(
-            card.target, 0.0, {"source": "training", "rate_in_training": trained, "rate": trained, "shift": 0.0}
-        )
+        return _moved(card.target, trained, declared, {"source": "declared", **told})
+    assert today is not None
     z = log_odds_of(card, today)
     rate = estimated(z, trained)
     generator = np.random.default_rng(seed)
     again = [estimated(z[generator.integers(0, len(z), len(z))], trained) for _ in range(_RESAMPLES)]
     low, high = (float(bound) for bound in np.quantile(again, [0.025, 0.975]))
-    facts = {"source": "estimated", "estimate": {"value": rate, "low": low, "high": high}, "accounts": len(z)}
+    facts = {"source": "estimated", **told, "estimate": {"value": rate, "low": low, "high": high}, "accounts": len(z)}
     return _moved(card.target, trained, trained if low <= trained <= high else rate, facts)
 
 
 def _moved(target: Target, trained: float, rate: float, facts: dict[str, Any]) -> Shift:
     by = _logit(rate) - _logit(trained)
-    return Shift(target, by, {**facts, "rate_in_training": trained, "rate": rate, "shift": by})
+    return Shift(target, by, {**facts, "rate": rate, "shift": by})
 
 
 def estimated(log_odds: Floats, trained: float) -> float:

@@ -28,6 +28,8 @@ LEAST_EVENTS = 30
 STILL_POSSIBLE = 0.01
 #: How far observed over expected may be from 1 before the probabilities need correcting.
 O_E_LOW, O_E_HIGH = 0.85, 1.15
+#: An interval that reaches beyond these is no confirmation, whatever its middle.
+SURE_LOW, SURE_HIGH = 0.7, 1.4
 SLOPE_LOW, SLOPE_HIGH = 0.8, 1.2
 
 #: What other baselines are called in a sentence.
@@ -143,6 +145,10 @@ def _chance(found: Evaluation, left: str) -> Iterator[str]:
 
 def _ranking(found: Evaluation, left: str) -> Iterator[str]:
     yield from _chance(found, left)
+    yield from _top(found, left)
+
+
+def _top(found: Evaluation, left: str) -> Iterator[str]:
     lift, base = found["top_decile_lift"], found["base_rate"]
     if lift["value"] is None or not base:
         return
@@ -153,7 +159,9 @@ def _ranking(found: Evaluation, left: str) -> Iterator[str]:
     if found["precision_at_k"]["value"] is not None:
         k = found["bootstrap"]["k"]
         hits = {name: None if v is None else v * k for name, v in found["precision_at_k"].items()}
-        yield f"Of the first {k} on a day's list, {hits['value']:.1f} {left}{_between(hits)}."
+        # A table that says no moments has no days: its rows are one list.
+        where = "on a day's list" if found["n_moments"] > 1 else "ranked"
+        yield f"Of the first {k} {where}, {hits['value']:.1f} {left}{_between(hits)}."
     if found["revenue_captured"]["value"] is not None:
         share = found["revenue_captured"]["value"]
         yield f"The tenth ranked highest by revenue at risk held {100 * share:.0f} % of the revenue that was lost."
@@ -174,6 +182,14 @@ def _calibration(found: Evaluation, exits: str) -> Iterator[str]:
             yield f"The differences between customers are understated (calibration slope {slope['value']:.2f})."
 
 
+def level_is_told(ratio: Mapping[str, float | None]) -> bool:
+    """Whether the value is within the tolerance, and its interval too narrow to hide a level that is far off."""
+    value, low, high = ratio["value"], ratio["low"], ratio["high"]
+    if value is None or low is None or high is None:
+        return False
+    return O_E_LOW <= value <= O_E_HIGH and low >= SURE_LOW and high <= SURE_HIGH
+
+
 def _level(ratio: Mapping[str, float | None]) -> str:
     """Too low, too high, or to be taken at their word: beyond the tolerance, and not by chance."""
     value, low, high = ratio["value"] or 0.0, ratio["low"], ratio["high"]
@@ -182,7 +198,7 @@ def _level(ratio: Mapping[str, float | None]) -> str:
     if value < O_E_LOW and high is not None and high < 1:
         return "are too high"
     if O_E_LOW <= value <= O_E_HIGH:
-        return "can be taken at their word"
+        return "can be taken at their word" if level_is_told(ratio) else "seem right, with too few exits to be sure"
     return "may be off, with too few exits to tell"
 
 
@@ -223,7 +239,7 @@ def _lead_time(silent: Evaluation) -> Iterator[str]:
 
 def describe_table(churn: Evaluation) -> list[str]:
     """Sentences about the evaluation of a wide table's model, with gains over `logistic` and `boosting`."""
-    return [*_signal(churn), *_ranking(churn, "left"), *_calibration(churn, "exits"), *_cost(churn)]
+    return [*_signal(churn), *_top(churn, "left"), *_calibration(churn, "exits"), *_cost(churn)]
 
 
 def _signal(found: Evaluation) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from models.model import ChurnModel
+from training.describe import level_is_told
 
 Report = Mapping[str, Any]
 
@@ -83,7 +84,9 @@ def _unseen(report: Report) -> str:
 def _level_holds(report: Report) -> bool:
     metrics = report.get("metrics") or {}
     ratios = [found["observed_expected"] for found in metrics.values()]
-    return all(r["low"] is not None and r["low"] <= 1 <= r["high"] for r in ratios) and bool(ratios)
+    return all(r["low"] is not None and r["low"] <= 1 <= r["high"] and level_is_told(r) for r in ratios) and bool(
+        ratios
+    )
 
 
 def _reach(model: ChurnModel) -> tuple[int, int]:

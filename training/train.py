@@ -73,6 +73,8 @@ class Config:
     deployment: Deployment = field(default_factory=Deployment)
 
     def __post_init__(self) -> None:
+        if self.every_days < 1:
+            raise SettingsError("every_days must be at least 1: the days from one snapshot to the next.")
         if self.capacity < 1:
             raise SettingsError("capacity must be at least 1: the number of accounts a team can call from one list.")
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import SettingsError
+from models.features import FEATURES
 from models.scorecard import Scorecard
 from training import config
 from training.deployment import Deployment, estimated, shift
@@ -21,12 +22,27 @@ def predicted(rate: float, n: int = 300_000, seed: int = 0):
     return np.log(0.05 / 0.95) + 1.5 * x - 1.125
 
 
+def counted(rate: float) -> pl.DataFrame:
+    """1,000 labelled rows, of which so many left, and one without a label; nothing is known of their features."""
+    left = round(1000 * rate)
+    unknown = {feature.name: pl.lit(None, pl.String if feature.categorical else pl.Float64) for feature in FEATURES}
+    return pl.DataFrame({"y_silent": [1.0] * left + [0.0] * (1000 - left) + [None]}).with_columns(**unknown)
+
+
 def test_the_worked_example_of_the_module():
-    learnt = pl.DataFrame({"y_silent": [1.0] * 23 + [0.0] * 977 + [None]})
-    found = shift(Scorecard("silent", -3.0), learnt, None, Deployment(base_rate_silent=0.04), 0)
+    card = Scorecard("silent", np.log(0.023 / 0.977))
+    found = shift(card, counted(0.023), None, Deployment(base_rate_silent=0.04), 0)
     assert found.log_odds == pytest.approx(0.571, abs=0.001)
     assert found.report["rate_in_training"] == pytest.approx(0.023)
-    assert found.applied(Scorecard("silent", -3.0)).base == pytest.approx(-2.429, abs=0.001)
+    assert 1 / (1 + np.exp(-found.applied(card).base)) == pytest.approx(0.04)
+
+
+def test_a_level_that_calibration_has_moved_is_not_moved_again():
+    card = Scorecard("silent", np.log(0.0135 / 0.9865))
+    found = shift(card, counted(0.02), None, Deployment(base_rate_silent=0.0135), 0)
+    assert found.log_odds == pytest.approx(0.0, abs=1e-9)
+    assert found.report["rate_in_training"] == pytest.approx(0.02)
+    assert found.report["rate_predicted_in_training"] == pytest.approx(0.0135)
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.05, 0.12, 0.3])

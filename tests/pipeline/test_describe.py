@@ -115,6 +115,7 @@ class TestSentences:
         ("ratio", "words"),
         [
             ((1.04, 0.92, 1.17), "can be taken at their word"),
+            ((0.86, 0.54, 1.17), "seem right, with too few exits to be sure"),
             ((1.30, 1.10, 1.50), "are too low"),
             ((0.70, 0.50, 0.90), "are too high"),
             ((1.30, 0.90, 1.70), "may be off, with too few exits to tell"),

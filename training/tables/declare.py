@@ -26,7 +26,7 @@ from models.imports.times import check_format
 Type = Literal["number", "category", "boolean", "date", "drop"]
 TYPES: tuple[Type, ...] = get_args(Type)
 
-HORIZON_DAYS = 90
+HORIZON_DAYS, MOST_DAYS = 90, 36_500
 #: The members of the additive fitter (`training.additive.fitter.MEMBERS`), the quickest first.
 MEMBERS = ("linear", "boosted", "trees")
 
@@ -72,8 +72,8 @@ def of_table(declared: Mapping[str, Any], columns: Mapping[str, ColumnDeclared])
     """Read `[table]`. Raises `SettingsError` naming what is wrong."""
     _known(declared, ("positive", "as_of", "horizon_days", "members"), "[table]")
     positive, days = declared.get("positive"), declared.get("horizon_days", HORIZON_DAYS)
-    if type(days) is not int or days < 0:
-        raise SettingsError("[table] needs a whole number of days, 0 or more, as horizon_days.")
+    if type(days) is not int or not 0 <= days <= MOST_DAYS:
+        raise SettingsError(f"[table] needs a whole number of days, 0 to {MOST_DAYS:,}, as horizon_days.")
     members = _texts(declared.get("members", list(MEMBERS)), "members", "[table]")
     if not members or set(members) - set(MEMBERS):
         raise SettingsError(f"[table] needs some of {', '.join(MEMBERS)} as members.")
