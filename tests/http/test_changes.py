@@ -1,5 +1,6 @@
 """GET /v1/accounts/{id}/scores and /changes: what was said over time, and why it changed."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ def run(served: Served, as_of, model_id: str | None = None) -> None:
 
 
 @pytest.fixture
-def watched(store, tmp_path) -> Served:
+def watched(store, tmp_path) -> Iterator[Served]:
     """Runs eight and four weeks ago, then a late ticket and a new one, then a run today, in part by another model."""
     artefacts = tmp_path / "artefacts"
     one, other = put_model(artefacts, NOW), put_model(artefacts, NOW + timedelta(seconds=1), shift=0.5)
@@ -31,7 +32,8 @@ def watched(store, tmp_path) -> Served:
     upsert(found.engine, "interactions", pl.DataFrame(rows))
     run(found, NOW, one)
     run(found, NOW + timedelta(hours=1), other)
-    return found
+    yield found
+    found.app.extensions["ebbtide"].store.close()
 
 
 def ticket(name: str, opened, known) -> dict:

@@ -94,7 +94,6 @@ def test_one_of_other_features_is_refused(serving, root, monkeypatch, events):
     serving.current()
     second = put_model(root, NOW + timedelta(hours=1), shift=0.5)
     promote(root, second, NOW + timedelta(hours=1))
-    monkeypatch.setattr("models.loading.fingerprints", lambda: {})
     monkeypatch.setattr("models.registry.check_features", _mismatch)
     serving.current()
     assert events[-1] == ("refused", second)

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from sqlalchemy.engine import Engine
@@ -43,9 +44,23 @@ def test_the_right_ends_with_the_process_however_it_ends(address: str) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     holder.stdout.close()
+    _wait_until_free(engine)
     with exclusive(engine, "score"):
         assert len(stored(engine, "accounts")) == 1
     engine.dispose()
+
+
+def _wait_until_free(engine: Engine) -> None:
+    """A server notices that a client died when it next looks at the connection."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with exclusive(engine, "score"):
+                return
+        except RunInProgress:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def test_threads_exclude_each_other_too(store: Engine) -> None:
