@@ -23,7 +23,7 @@ import polars as pl
 
 from models.errors import SettingsError
 from models.health import expit
-from models.scorecard import Scorecard, Target
+from models.scorecard import Columns, Scorecard, Target
 from training.fitting import log_odds_of
 
 Floats = npt.NDArray[np.float64]
@@ -96,6 +96,17 @@ def shift(
     low, high = (float(bound) for bound in np.quantile(again, [0.025, 0.975]))
     facts = {"source": "estimated", **told, "estimate": {"value": rate, "low": low, "high": high}, "accounts": len(z)}
     return _moved(card.target, trained, trained if low <= trained <= high else rate, facts)
+
+
+def shift_of_table(card: Scorecard, columns: Columns, y: Floats, deployment: Deployment) -> Shift:
+    """The shift of a table's scorecard to a declared rate; `columns` and `y` (n,) are the rows it was fitted on."""
+    counted, declared = float(y.mean()), deployment.declared(card.target)
+    if declared is None:
+        facts = {"source": "training", "rate_in_training": counted, "rate": counted, "shift": 0.0}
+        return Shift(card.target, 0.0, facts)
+    trained = float(expit(card.log_odds(columns)).mean())
+    told = {"source": "declared", "rate_in_training": counted, "rate_predicted_in_training": trained}
+    return _moved(card.target, trained, declared, told)
 
 
 def _moved(target: Target, trained: float, rate: float, facts: dict[str, Any]) -> Shift:

@@ -74,7 +74,8 @@ def _gained(quiet: Mapping[str, Any], rival: str) -> str:
 def _level(report: Mapping[str, Any]) -> Iterator[str]:
     ratio = report["metrics"]["silent"].get("observed_expected")
     if ratio and ratio["value"] is not None:
-        yield f"For 100 silent exits predicted, {100 * ratio['value']:.0f} happened{between(ratio)}."
+        per_100 = {name: None if value is None else 100 * value for name, value in ratio.items()}
+        yield f"For 100 silent exits predicted, {per_100['value']:.0f} happened{between(per_100, '{:.0f}')}."
 
 
 def _uncalibrated(report: Mapping[str, Any], *, alone: bool) -> Iterator[str]:

@@ -245,7 +245,7 @@ def test_columns_without_a_signal_give_everybody_the_base_rate() -> None:
 
 
 def test_a_configuration_names_the_members_there_are() -> None:
-    assert declare.MEMBERS == tuple(MEMBERS)
+    assert tuple(MEMBERS) == declare.MEMBERS
 
 
 def test_members_that_tell_the_same_get_equal_parts():

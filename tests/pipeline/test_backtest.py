@@ -198,7 +198,7 @@ class TestTheSentences:
             "Among quiet customers, one who left silently stood above one who did not in 79 of 100 cases (95 % "
             "interval 72% to 84%); in AUC that is +0.020 (+0.010 to +0.030) over contract terms alone and +0.041 "
             "(+0.017 to +0.069) over the expert's tables.",
-            "For 100 silent exits predicted, 112 happened (95 % interval 87% to 142%).",
+            "For 100 silent exits predicted, 112 happened (95 % interval 87 to 142).",
             "In 1 of these months too little was known to fit anything, and the expert's scorecard served, "
             "uncalibrated.",
             "Not graded yet: 2025-03-01; what became of the first of these lists is certain from 2025-07-13 on.",

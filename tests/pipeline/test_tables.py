@@ -18,6 +18,7 @@ from models.reasons import reasons
 from models.scoring import score_features, score_history
 from tests.tables import rows, write
 from training import artefact, config
+from training.deployment import Deployment
 from training.tables import folds as folding
 from training.tables import infer as inferring
 from training.tables import read as reading
@@ -234,6 +235,17 @@ def test_it_reports_what_it_read_and_how_good_it_is(taught: Trained) -> None:
     assert report["table"]["grouped_by"] == "account and identical rows"
     assert any("boosted trees" in verdict for verdict in report["verdicts"])
     assert not any("silent" in verdict for verdict in report["verdicts"])
+
+
+def test_a_declared_base_rate_is_what_is_served(taught: Trained, file: Path) -> None:
+    declared = replace(CONFIG, deployment=Deployment(base_rate_churn=0.04))
+    moved = train(file, NAMES, declared)
+    told = moved.report["deployment"]["churn"]
+    assert told["rate"] == 0.04
+    assert moved.model.churn.base - taught.model.churn.base == pytest.approx(told["shift"])
+    assert told["shift"] < 0
+    with pytest.raises(SettingsError, match="base_rate_churn and nothing else"):
+        train(file, NAMES, replace(CONFIG, deployment=Deployment(estimate=True)))
 
 
 def test_there_is_one_outcome(taught: Trained, file: Path) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import polars as pl
 from threadpoolctl import threadpool_limits
 
+from models.errors import SettingsError
 from models.features import DEFAULT
 from models.health import HealthParams, expit
 from models.imports.read import FILE, LINE
@@ -26,6 +27,7 @@ from models.schema import Schema
 from models.scorecard import Columns
 from training import collect, leakage
 from training.additive import fitter
+from training.deployment import shift_of_table
 from training.describe import describe_table
 from training.fingerprint import content_hash
 from training.metrics import evaluate
@@ -63,8 +65,11 @@ def train(
     """Train on a file. `announce` is told the columns' types before anything else is done with them.
 
     Raises `ContractError` for columns or cells that cannot be used as they are, `LeakageError` before any fit for
-    columns that know the label, and `TooFewLabels` for too little to learn from.
+    columns that know the label, `TooFewLabels` for too little to learn from, and `SettingsError` for what cannot be
+    declared of a table.
     """
+    if config.deployment.estimate or config.deployment.base_rate_silent is not None:
+        raise SettingsError("Of a wide table, [deployment] may declare base_rate_churn and nothing else.")
     progress("reading the table")
     raw, found = load(path, names, config.table)
     announce(shown(found))
@@ -94,10 +99,12 @@ def _train(
     evaluated = _evaluated(made, tested, predicted, config)
     progress("fitting on everything")
     fitted = _fit(made.schema, read, made.y, made.groups, config, progress)
+    moved = shift_of_table(fitted.card, read, made.y, config.deployment)
+    card = moved.applied(fitted.card)
     model = ChurnModel(
-        churn=fitted.card,
+        churn=card,
         silent=None,
-        health=HealthParams.for_base(fitted.card.base),
+        health=HealthParams.for_base(card.base),
         label=DEFAULTS,
         baselines=DEFAULT,
         usual=usual_values(made.frame, made.schema),
@@ -107,8 +114,9 @@ def _train(
         columns=made.schema,
     )
     report = _report(made, names, evaluated, checked, len(cut)) | {
-        "terms": collect.terms({"churn": fitted.card}, read),
+        "terms": collect.terms({"churn": card}, read),
         "fit": fitted.report,
+        "deployment": {"churn": moved.report},
     }
     return Trained(model, report, {"fitted": fitted.estimator, "columns": list(made.schema.names)})
 
