@@ -152,6 +152,7 @@ def _joined(frame: pl.DataFrame, lookup: Lookup, one: pl.DataFrame | None) -> pl
 def _filled(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], which: Rows, source: Source) -> pl.DataFrame:
     """The frame with one column per mapped column, and one of durations per column with `plus`; of event rows one row
     per thing, with what told it apart where a lookup asks (`MATCH`)."""
+    frame = _with_tested(frame, columns)
     base = {
         (name, index): (cell, _base(cell, frame.schema, source))
         for name, cells in columns.items()
@@ -172,6 +173,13 @@ def _filled(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], which: Ro
     finished = {key: _finished(pl.col(f"\x00{key[0]} {key[1]}"), cell, source) for key, (cell, _) in base.items()}
     chosen = (pl.coalesce(*(finished[name, i] for i in range(len(columns[name])))).alias(name) for name in columns)
     return rows.select(*chosen, *extra, *kept)
+
+
+def _with_tested(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]]) -> pl.DataFrame:
+    """With a column of nothing for each that a condition asks about and the file lacks."""
+    asked = (when.column for cells in columns.values() for cell in cells for when in cell.when)
+    absent = (name for name in dict.fromkeys(asked) if name not in frame.columns)
+    return frame.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
 
 
 def _base(cell: Cell, schema: Mapping[str, pl.DataType], source: Source) -> pl.Expr:

@@ -4,12 +4,14 @@ Every key is explained in docs/importing.md; a key not named here is an error wi
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePath
+from string import Formatter
 from typing import Any
 
 from models.columns import Table
@@ -29,6 +31,9 @@ COLUMN_KEYS = ("from", "constant", "template", "values", "other", "default", "fo
 WHEN_KEYS = ("grew", "fell", "changed", "at_least", "is", "is_not", "becomes", "leaves")
 BETWEEN_ROWS = ("grew", "fell", "changed", "becomes", "leaves")
 TAKES = ("first", "last", "min", "max", "count")
+#: Nobody is told of a contact ten years late.
+LONGEST_DELAY = timedelta(days=3650)
+_DECIMAL = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
 UNITS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0, "days": 86400.0}
 
 
@@ -107,16 +112,19 @@ def parse_delay(text: str) -> timedelta:
     """A duration such as `90m`, `24h` or `2d`. Raises `ContractError` for anything else."""
     units = {unit[0]: seconds for unit, seconds in UNITS.items()}
     number, unit = text.strip()[:-1], text.strip()[-1:]
-    if unit not in units or not number.replace(".", "", 1).isdigit():
+    if unit not in units or not _DECIMAL.fullmatch(number):
         raise ContractError(f"{text!r} is no delay; write one such as 24h, 90m or 2d.")
-    return timedelta(seconds=float(number) * units[unit])
+    seconds = float(number) * units[unit]
+    if seconds > LONGEST_DELAY.total_seconds():
+        raise ContractError(f"{text!r} is too long a delay; the most is {LONGEST_DELAY.days}d.")
+    return timedelta(seconds=seconds)
 
 
 def _rows(plain: dict[str, Any], place: str) -> Rows:
     if "file" not in plain:
         raise ContractError(f'{place} must name its file, such as file = "tickets*.csv".')
     rows = Rows(
-        files=_texts(plain["file"], f"{place} file"),
+        files=tuple(_pattern(text, place) for text in _texts(plain["file"], f"{place} file")),
         where={k: _texts(v, f"{place} where") for k, v in _section(plain, "where", place).items()},
         where_not={k: _texts(v, f"{place} where_not") for k, v in _section(plain, "where_not", place).items()},
         where_known=_texts(plain.get("where_known", []), f"{place} where_known"),
@@ -124,11 +132,22 @@ def _rows(plain: dict[str, Any], place: str) -> Rows:
         ordered_by=_texts(plain.get("ordered_by", []), f"{place} ordered_by"),
         running=_running(plain, place),
     )
+    if not rows.files:
+        raise ContractError(f'{place} must name its file, such as file = "tickets*.csv".')
     if rows.last_row_per and not rows.ordered_by:
         raise ContractError(f"{place} has last_row_per but not ordered_by: name the column that orders its events.")
     if rows.running and (rows.last_row_per or rows.ordered_by):
         raise ContractError(f"{place} has running, which orders its rows itself: remove last_row_per and ordered_by.")
     return rows
+
+
+def _pattern(text: str, place: str) -> str:
+    path = PurePath(text)
+    if not path.name or path.is_absolute() or any("**" in part and part != "**" for part in path.parts):
+        raise ContractError(
+            f'{place} file {text!r} must be a name or pattern within the folder, such as "tickets*.csv".'
+        )
+    return text
 
 
 def _running(plain: dict[str, Any], place: str) -> Running | None:
@@ -186,6 +205,8 @@ def _summed_up(plain: dict[str, Any], rows: Rows, place: str) -> dict[str, tuple
 
 def _cells(plain: Any, place: str, rows: Rows) -> tuple[Cell, ...]:
     cells = tuple(_cell(one, place, rows) for one in (plain if isinstance(plain, list) else [plain]))
+    if not cells:
+        raise ContractError(f"{place} lists no source column; name one or remove it.")
     if len({(cell.decimal, cell.scale, cell.plus, cell.plus_seconds) for cell in cells}) > 1:
         raise ContractError(f"{place}: its alternatives must agree on decimal, scale and plus.")
     return cells
@@ -212,7 +233,7 @@ def _cell(plain: Any, place: str, rows: Rows) -> Cell:
     return Cell(
         source=_optional(plain, "from", place),
         constant=_scalar(plain["constant"], place) if "constant" in plain else None,
-        template=_optional(plain, "template", place),
+        template=_template(plain["template"], place) if "template" in plain else None,
         values={key: _scalar(value, place) for key, value in _section(plain, "values", place).items()},
         other=_scalar(plain["other"], place) if "other" in plain else None,
         default=_scalar(plain["default"], place) if "default" in plain else None,
@@ -225,6 +246,18 @@ def _cell(plain: Any, place: str, rows: Rows) -> Cell:
         take=take,
         when=conditions,
     )
+
+
+def _template(value: Any, place: str) -> str:
+    """Text around columns in braces. What Python's own templates can do besides is refused rather than ignored."""
+    text = _text(value, f"{place} template")
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError:
+        parts = []
+    if not parts or any(name is not None and (not name or form or how) for _, name, form, how in parts):
+        raise ContractError(f'{place} template {text!r} must be text with columns in braces, such as "{{id}}-rating".')
+    return text
 
 
 def _plus(plain: dict[str, Any], place: str) -> tuple[str | None, float]:

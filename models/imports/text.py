@@ -108,10 +108,10 @@ def beginning_to_utf8(data: bytes, name: str, declared: str | None = None) -> Te
 def _declared(data: bytes, name: str, encoding: str) -> Text:
     try:
         content = data.decode(encoding).removeprefix("\ufeff").encode("utf-8")
-    except LookupError as error:
-        raise ContractError(f"{encoding!r} is not an encoding; try utf-8, utf-16 or cp1252.") from error
     except UnicodeError as error:
         raise ContractError(f"{name} is not written in {encoding}; declare the encoding it has.") from error
+    except (LookupError, ValueError) as error:  # no such name, or one that cannot be any
+        raise ContractError(f"{encoding!r} is not an encoding; try utf-8, utf-16 or cp1252.") from error
     return Text(content, encoding)
 
 

@@ -143,6 +143,12 @@ def test_a_condition_on_the_row_itself(tmp_path: Path) -> None:
 # -- rows ---
 
 
+def test_a_condition_on_a_column_the_file_lacks_holds_nowhere(tmp_path: Path) -> None:
+    line = 'plan = { from = "label", when = { is = { state = "on" } } }\nsegment = { from = "label" }'
+    rows = columns(tmp_path, line, "id,label\na1,Acme\n")
+    assert [(row["plan"], row["segment"]) for row in rows] == [(None, "Acme")]
+
+
 def test_rows_are_filtered_and_the_rest_is_counted(tmp_path: Path) -> None:
     rows = 'where = { kind = ["A", "B"] }\nwhere_not = { state = "gone" }\nwhere_known = "score"\n'
     content = "id,kind,state,score\n1,A,,5\n2,C,,5\n3,B,gone,5\n4,B,here,\n5, A ,here,NA\n6,B,here,1\n"
@@ -386,6 +392,14 @@ def test_parquet_through_a_mapping(tmp_path: Path) -> None:
         (ACCOUNTS + '[accounts.lookup.x]\nfile = "x"', "must say match"),
         (ACCOUNTS + '[accounts.lookup.x]\nfile = "x"\nmatch = "a"\ntake = "min"', "take must be first or last"),
         (ACCOUNTS + '[accounts.lookup.x]\nfile = "x"\nmatch = "a"\nlast_row_per = "a"', "unknown key 'last_row_per'"),
+        (ACCOUNTS + COLUMNS + "name = []", "lists no source column"),
+        (ACCOUNTS + COLUMNS + 'name = { template = "{" }', "must be text with columns in braces"),
+        (ACCOUNTS + COLUMNS + 'name = { template = "{id:>9}" }', "must be text with columns in braces"),
+        *(
+            (f'[accounts]\nfile = "{name}"\n{COLUMNS}', "a name or pattern within the folder")
+            for name in ("", ".", "/etc/*.csv", "**.csv")
+        ),
+        (f"[accounts]\nfile = []\n{COLUMNS}", "must name its file"),
     ],
 )
 def test_a_mistake_in_a_mapping_is_answered_with_a_hint(toml: str, message: str) -> None:
@@ -412,9 +426,9 @@ def test_delays(text: str, delay: timedelta) -> None:
     assert parse_delay(text) == delay
 
 
-@pytest.mark.parametrize("text", ["", "h", "24", "-1h", "24 weeks"])
+@pytest.mark.parametrize("text", ["", "h", "24", "-1h", "24 weeks", "²h", "99999999999999d"])
 def test_what_is_no_delay(text: str) -> None:
-    with pytest.raises(ContractError, match="is no delay"):
+    with pytest.raises(ContractError, match=r"is no delay|too long a delay"):
         parse_delay(text)
 
 
