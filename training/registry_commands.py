@@ -142,9 +142,14 @@ def promote(model_id: str, why: str, who: str | None, data: Path | None, db: boo
 def rollback(why: str, who: str | None) -> None:
     """Put the model before the current one back in service."""
     from models import registry
+    from models.loading import load_model
 
     settings = Settings.from_environment(os.environ)
-    change = registry.rollback(settings.artifacts, who or this_user(), now(), why, settings.trust)
+    root, trust = settings.artifacts, settings.trust
+    # A service would refuse what does not open here or reads other features than this version computes.
+    change = registry.rollback(
+        root, who or this_user(), now(), why, trust, lambda model_id: load_model(root, model_id, trust)
+    )
     record(settings)
     click.echo(f"{change.model_id} is in service again")
 

@@ -124,6 +124,8 @@ class Manifest(Facts):
             entries = json.loads(content)
         except ValueError as error:
             raise ArtefactError(f"The manifest of {model_id} is not JSON: {error}.") from error
+        except RecursionError:
+            raise ArtefactError(f"The manifest of {model_id} is nested too deeply.") from None
         _check_protocol(entries, model_id)
         manifest = _read(cls, entries, model_id)
         if not manifest.model_id == model_id == manifest.proper_id():

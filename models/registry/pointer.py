@@ -9,7 +9,7 @@ written, the next change writes it first, and `history` shows it meanwhile, so n
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -86,10 +86,18 @@ def promote(
         return _change(root, Change(len(changes) + 1, "promote", model_id, served, who, at, why, found))
 
 
-def rollback(root: Path, who: str, when: datetime, why: str, trust: Trust = _ANYBODY) -> Change:
+def rollback(
+    root: Path,
+    who: str,
+    when: datetime,
+    why: str,
+    trust: Trust = _ANYBODY,
+    opened: Callable[[str], object] | None = None,
+) -> Change:
     """Put back the artefact that was in service before the current one, one promotion per call.
 
-    Raises `ArtefactError` where there is none or it no longer verifies, and where `who` or `why` is empty.
+    `opened`: tries whether an artefact, by its id, can serve; what it raises leaves everything as it is. Raises
+    `ArtefactError` where there is none or it no longer verifies, and where `who` or `why` is empty.
     """
     _check_said(who, why)
     at = isoformat(check_moment(when))
@@ -99,6 +107,8 @@ def rollback(root: Path, who: str, when: datetime, why: str, trust: Trust = _ANY
         if len(served) < 2:
             raise ArtefactError("There is no earlier model to go back to.")
         verify(root, served[-2], trust)
+        if opened is not None:
+            opened(served[-2])
         return _change(root, Change(len(changes) + 1, "rollback", served[-2], served[-1], who, at, why))
 
 

@@ -523,6 +523,7 @@ def flip(directory: Path) -> None:
         (lambda at: (at / "extra.py").write_text("x"), "holds 'extra.py', which its manifest does not list"),
         (lambda at: (at / "manifest.json").unlink(), "manifest.json of the artefact cannot be opened"),
         (lambda at: (at / "manifest.json").write_text("{"), "is not JSON"),
+        (lambda at: (at / "manifest.json").write_text("[" * 200_000), "nested too deeply"),
         (lambda at: (at / "manifest.json").write_text("[]"), "states no protocol"),
         (lambda at: edit_manifest(at, p_ref=0.5), "was changed after"),
         (lambda at: edit_manifest(at, created_at="2027-01-01T00:00:00Z"), "was changed after"),
@@ -633,6 +634,13 @@ def test_promote_and_roll_back(tmp_path):
     promote(tmp_path, c, "bob", NOW, "better still")
     assert current(tmp_path).model_id == c
     assert rollback(tmp_path, "ana", NOW, "alarms").model_id == b
+
+    def refuse(model_id: str) -> None:
+        raise ArtefactError(f"{model_id} does not open")
+
+    with pytest.raises(ArtefactError, match=f"{a} does not open"):
+        rollback(tmp_path, "ana", NOW, "still alarms", opened=refuse)
+    assert current(tmp_path).model_id == b
     back = rollback(tmp_path, "ana", NOW, "still alarms")
     assert (back.model_id, back.previous, back.action) == (a, b, "rollback")
     with pytest.raises(ArtefactError, match="no earlier model"):
