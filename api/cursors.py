@@ -18,6 +18,7 @@ def read(cursor: str, *kinds: type) -> list[Any]:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         parts = json.loads(text)
+        json.dumps(parts, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except (ValueError, TypeError, RecursionError):
         raise bad("is not one of ours") from None
     if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):

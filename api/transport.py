@@ -27,18 +27,20 @@ def install(app: Flask) -> None:
 
     @app.after_request
     def finish(response: Response) -> Response:
+        rule = request.url_rule.rule if request.url_rule else ""
+        asked = request.method in ("GET", "HEAD") and rule not in _PASSING
+        if asked:
+            response.headers["Cache-Control"] = "private, no-cache"
+            response.headers["Vary"] = "Accept, Accept-Encoding, Authorization, X-API-Key"
         if response.is_streamed or response.direct_passthrough:
             return response
-        rule = request.url_rule.rule if request.url_rule else ""
-        if request.method in ("GET", "HEAD") and response.status_code == 200 and rule not in _PASSING:
+        if asked and response.status_code == 200:
             _tag(response)
         return _compressed(response)
 
 
 def _tag(response: Response) -> None:
     response.set_etag(blake2b(response.get_data(), digest_size=12).hexdigest(), weak=True)
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Vary"] = "Accept, Accept-Encoding, Authorization, X-API-Key"
     response.make_conditional(request.environ)
 
 

@@ -13,6 +13,9 @@ from models.store.upsert import upsert
 from tests.http.cast import NOW, day, put_model, tell_story
 from tests.http.conftest import Served, serve
 
+#: A cursor that holds half of a surrogate pair: ["2026-01-01T00:00:00Z", "\ud800"].
+HALF = "WyIyMDI2LTAxLTAxVDAwOjAwOjAwWiIsICJcdWQ4MDAiXQ"
+
 
 def run(served: Served, as_of, model_id: str | None = None) -> None:
     model, _ = load_model(served.artefacts, model_id or served.model_id)
@@ -154,7 +157,7 @@ def test_pages_of_scores_fit_together_while_new_ones_are_given(watched):
 
 
 def test_questions_about_scores_that_do_not_fit(served):
-    for query in ("limit=0", "limit=501", "limit=x", "cursor=abc", "cursor=WzFd", "page=2"):
+    for query in ("limit=0", "limit=501", "limit=x", "cursor=abc", "cursor=WzFd", f"cursor={HALF}", "page=2"):
         assert served.get(f"/v1/accounts/slipping/scores?{query}").status_code == 422, query
 
 

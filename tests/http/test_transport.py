@@ -32,6 +32,14 @@ def test_nothing_is_sent_twice_until_it_changes(told):
     assert changed.headers["ETag"] != before
 
 
+def test_what_a_key_may_see_is_for_no_shared_cache(told):
+    csv = told.get("/v1/risk-lists/silent", headers={"Accept": "text/csv"})
+    assert csv.mimetype == "text/csv"
+    for answer in (csv, told.get("/v1/accounts/nobody/health")):
+        assert "private" in answer.headers["Cache-Control"]
+        assert {"Accept", "X-API-Key"} <= set(answer.headers["Vary"].split(", "))
+
+
 def test_a_tag_helps_nobody_without_a_key(told):
     tag = told.get(HEALTH).headers["ETag"]
     assert told.client.get(HEALTH, headers={"If-None-Match": tag}).status_code == 401
