@@ -125,6 +125,7 @@ def score(as_of: datetime | None) -> None:
     from models.loading import current_model_id, load_model
     from models.store.scoring import score_store
 
+    _not_ahead(as_of)
     settings = Settings.from_environment(os.environ)
     engine = _store(settings)
     model, _ = load_model(settings.artifacts, current_model_id(settings.artifacts), settings.trust)
@@ -146,6 +147,12 @@ def score(as_of: datetime | None) -> None:
         f"scored {done.scored:,} accounts as of {isoformat(done.as_of)} with {done.model_id} ({model.status}); "
         f"list {done.list_id} has {done.listed:,} quiet accounts. Accounts: {left_out}"
     )
+
+
+def _not_ahead(as_of: datetime | None) -> None:
+    """Refuse a moment that has not come: what is kept of it would pass for the latest until it has."""
+    if as_of is not None and as_of > now():
+        raise click.UsageError(f"--as-of {isoformat(as_of)} lies in the future.")
 
 
 def _moment(engine: "Engine") -> datetime:
@@ -205,6 +212,7 @@ def monitor(
 
     if db and data is not None:
         raise click.UsageError("Say --db or --data FOLDER, not both.")
+    _not_ahead(as_of if data is None else None)
     settings = Settings.from_environment(os.environ)
     model, _ = load_model(settings.artifacts, model_id or current_model_id(settings.artifacts), settings.trust)
     engine = None if data is not None else _store(settings)

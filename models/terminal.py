@@ -11,7 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from models.clock import parse_instant
 from models.errors import EbbtideError
+from models.imports.times import EARLIEST, LATEST
 
+_OUTSIDE = f"{{}} lies outside the years {EARLIEST.year} to {LATEST.year - 1}."
+#: No source tells of a contact ten years late.
+LONGEST = timedelta(days=3650)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -23,9 +27,14 @@ class Moment(click.ParamType[datetime]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Read it, or say how to write it."""
         try:
-            return value if isinstance(value, datetime) else parse_instant(value)
+            moment = value if isinstance(value, datetime) else parse_instant(value)
+        except OverflowError:
+            self.fail(_OUTSIDE.format(value), param, ctx)
         except (ValueError, EbbtideError) as error:
             self.fail(f"{error} Write 2026-03-02 or 2026-03-02T08:00:00Z.", param, ctx)
+        if not EARLIEST <= moment < LATEST:
+            self.fail(_OUTSIDE.format(value), param, ctx)
+        return moment
 
 
 class Span(click.ParamType[timedelta]):
@@ -38,9 +47,15 @@ class Span(click.ParamType[timedelta]):
         if isinstance(value, timedelta):
             return value
         number, unit = value[:-1], value[-1:]
-        if unit not in _UNITS or not number.isdigit():
+        if unit not in _UNITS or not (number.isascii() and number.isdigit()):
             self.fail(f"{value!r} is no length of time; write 90m, 24h or 2d.", param, ctx)
-        return timedelta(**{_UNITS[unit]: int(number)})
+        try:
+            length = timedelta(**{_UNITS[unit]: int(number)})
+        except (ValueError, OverflowError):
+            length = timedelta.max
+        if length > LONGEST:
+            self.fail(f"{value!r} is too long; the most is {LONGEST.days}d.", param, ctx)
+        return length
 
 
 @contextmanager

@@ -7,6 +7,7 @@ not, the past is scored again with the same model and what was known then.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isfinite
 from typing import Any
 
 import polars as pl
@@ -131,9 +132,14 @@ def _with_said(rows: pl.DataFrame, said: pl.DataFrame | None) -> tuple[pl.DataFr
 def _estimated(present: pl.DataFrame, reference: Reference | None) -> dict[str, dict[str, Any]]:
     return {
         target: estimate(present[f"p_{target}"].to_numpy()).to_plain()
-        | {"auc_at_training": None if reference is None else reference.auc[target]}
+        | {"auc_at_training": None if reference is None else _known(reference.auc[target])}
         for target in TARGETS
     }
+
+
+def _known(value: float) -> float | None:
+    """For JSON: what is undefined as null."""
+    return value if isfinite(value) else None
 
 
 def _no_reference(model: ChurnModel) -> Finding:
