@@ -163,8 +163,12 @@ def _top(found: Evaluation, left: str) -> Iterator[str]:
         where = "on a day's list" if found["n_moments"] > 1 else "ranked"
         yield f"Of the first {k} {where}, {hits['value']:.1f} {left}{_between(hits)}."
     if found["revenue_captured"]["value"] is not None:
-        share = found["revenue_captured"]["value"]
-        yield f"The tenth ranked highest by revenue at risk held {100 * share:.0f} % of the revenue that was lost."
+        # A few large customers decide this number: without its interval it promises too much.
+        share = {name: None if v is None else 100 * v for name, v in found["revenue_captured"].items()}
+        yield (
+            f"The tenth ranked highest by revenue at risk held {share['value']:.0f} % of the revenue that was lost"
+            f"{_between(share, ' %')}."
+        )
 
 
 def _calibration(found: Evaluation, exits: str) -> Iterator[str]:

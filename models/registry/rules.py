@@ -79,9 +79,11 @@ def _never_fitted(new: Manifest, served: Manifest) -> Iterator[str]:
 
 
 def _no_signal(new: Manifest, served: Manifest) -> Iterator[str]:
-    low, before = _interval(new, "silent", "auc")[0], _interval(served, "silent", "auc")[0]
+    # A model of a wide table ranks one kind of exit only.
+    target, words = ("silent", "silent exits") if _at(new.metrics, "metrics", "silent") else ("churn", "exits")
+    low, before = _interval(new, target, "auc")[0], _interval(served, target, "auc")[0]
     if low is not None and before is not None and low <= CHANCE < before:
-        yield f"it may rank silent exits no better than chance (AUC from {low:.2f}), and the model in service does not"
+        yield f"it may rank {words} no better than chance (AUC from {low:.2f}), and the model in service does not"
 
 
 def _worse(new: Manifest, served: Manifest, comparison: Comparison | None) -> Iterator[str]:

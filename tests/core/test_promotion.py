@@ -99,6 +99,16 @@ def test_a_model_that_is_not_calibrated_or_tells_nothing_is_refused(changes, sen
     assert sentence in refused(tmp_path, stored(tmp_path, replace(SOUND, metrics=measured(**changes)), 1))
 
 
+def test_a_table_that_ranks_like_chance_does_not_replace_one_that_does_not(tmp_path):
+    def table(auc: dict) -> Facts:
+        return replace(SOUND, metrics={"metrics": {"churn": {"auc": auc}}, "rows": {"churn_events": 120}})
+
+    serving(tmp_path, table(estimate(0.78, 0.74, 0.82)))
+    assert "may rank exits no better than chance" in refused(
+        tmp_path, stored(tmp_path, table(estimate(0.52, 0.46, 0.58)), 1)
+    )
+
+
 @pytest.mark.parametrize(
     "changes",
     [
