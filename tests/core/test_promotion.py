@@ -146,6 +146,14 @@ def test_a_fitted_model_that_lost_to_the_expert_on_its_own_folds_does_not_replac
     assert "worse than the expert's score alone" in refused(tmp_path, stored(tmp_path, replace(OTHER, metrics=lost), 1))
 
 
+def test_of_a_table_no_command_is_named_that_reads_histories(tmp_path):
+    label = {"column": "left", "id": "customer", "as_of_column": None}
+    serving(tmp_path, replace(SOUND, label=label))
+    said = refused(tmp_path, stored(tmp_path, replace(OTHER, label=label), 1))
+    assert "compared by their reports" in said
+    assert "--data" not in said
+
+
 def test_another_recipe_needs_a_comparison(tmp_path):
     served, new = serving(tmp_path, SOUND), stored(tmp_path, OTHER, 1)
     assert f"has not been compared with the model in service: give --data FOLDER or --db, or run `ebbtide compare " \
