@@ -104,7 +104,7 @@ class ChurnModel:
                 columns=Schema.from_plain(plain.get("columns")),
                 reference=plain.get("reference"),
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ArtefactError(f"Artefact {model_id} does not hold a churn model: {error}.") from None
 
     def require_history(self) -> "ChurnModel":
