@@ -55,6 +55,10 @@ FAILED_OUTCOMES = ("unresolved", "auto_closed", "abandoned")
 _NEVER = pl.lit(datetime(9999, 1, 1, tzinfo=UTC), INSTANT)
 
 
+#: A century: a longer stretch is a slip, and no calendar holds it.
+MOST_DAYS = 36_500
+
+
 @dataclass(frozen=True)
 class LabelParams:
     """The label's parameters, in days; stored with every artefact and score.
@@ -78,6 +82,9 @@ class LabelParams:
         for name in ("blackout_days", "maturity_days", "grace_days", "notice_period_days"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must not be negative.")
+        for name in vars(self):
+            if getattr(self, name) > MOST_DAYS:
+                raise SettingsError(f"{name} is {getattr(self, name)}; it must be at most {MOST_DAYS:,} days.")
         if self.grace_days >= self.look_back_days:
             raise SettingsError("grace_days must be shorter than look_back_days.")
 

@@ -31,6 +31,7 @@ def test_capacity_and_the_assumptions_about_profit(tmp_path: Path) -> None:
         ("[profit]\nmonths = 'a year'", "months must be a finite number"),
         ("[profit]\nmonths = inf", "months must be a finite number"),
         ("profit = 3", r"\[profit\]"),
+        ("[label]\nlook_back_days = 99999999999", "at most 36,500 days"),
         ("label = 3", r"\[label\]"),
         ("expert = 3", "expert must name a file"),
         ("every_days = 0", "every_days must be at least 1"),
