@@ -28,12 +28,16 @@ def get_model() -> Response:
 @resource.route("/v1/model/monitor")
 @needs("read")
 @operation(
-    gives={200: (monitor_schemas.Monitor, "The latest look at the model in service")}, refuses=(404,), scope="read"
+    gives={200: (monitor_schemas.Monitor, "The latest look at the model in service")},
+    refuses=(404, 409),
+    scope="read",
 )
 def get_monitor() -> Response:
     """What `ebbtide monitor` found when it last looked at the model in service, and how old that is."""
     service = the_service()
-    model_id = service.serving.current().model.model_id
+    model = service.serving.current().model
+    model.require_history()
+    model_id = model.model_id
     found = service.store.last_watch(model_id)
     if found is None:
         raise Problem(

@@ -128,5 +128,9 @@ class Rescoring:
         except EbbtideError as error:
             structlog.get_logger().warning("not_rescored", accounts=len(account_ids), reason=str(error))
             return None
+        except Exception as error:
+            # The facts are stored already: a bug in scoring must neither fail the write nor end the thread.
+            structlog.get_logger().error("not_rescored", accounts=len(account_ids), error=type(error).__name__)
+            return None
         self._metrics.rescored.inc(scored)
         return scored

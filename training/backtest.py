@@ -106,7 +106,7 @@ def backtest(
         try:
             if served is None or number % plan.refit_every == 0:
                 progress(f"{told}: fitting on what was known then")
-                served = _fitted(known, day, expert, config)
+                served = _refitted(known, day, expert, config, served)
             progress(f"{told}: scoring the customers of that day")
             rows.append(_scored(known, day, served, expert, config))
         except (TooFewLabels, ContractError) as error:
@@ -120,6 +120,16 @@ def backtest(
     graded = _graded(history, now, config, rows)
     report = {"refit_every": plan.refit_every} | _report(graded, now, config, learnt, MEASURED)
     return Backtest(report | {"ungraded": sorted(ungraded, key=lambda entry: entry["as_of"])}, graded)
+
+
+def _refitted(known: History, day: datetime, expert: Expert, config: Config, served: Fitted | None) -> Fitted:
+    """A new model, or the one in service where there is nothing to fit another on: as it would have been."""
+    try:
+        return _fitted(known, day, expert, config)
+    except (TooFewLabels, ContractError):
+        if served is None:
+            raise
+        return served
 
 
 def backtest_expert(

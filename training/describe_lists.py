@@ -72,7 +72,7 @@ def _money(profit: Found | None, silent: Found) -> Iterator[str]:
     listed = profit["at_capacity"]
     earned = f"calling the first {k} of a day would have earned {listed['value']:,.0f}{between(listed, '{:,.0f}')}"
     if not profit["fraction"]:
-        yield f"{assumed}, calling nobody would have earned most; {earned}."
+        yield f"{assumed}, in hindsight calling nobody would have earned most; {earned}."
         return
     yield (
         f"{assumed}, {earned}; the best number to call, known only in hindsight, would have been about "

@@ -98,16 +98,19 @@ def _find_lookups(
     within: str,
     found: dict[str, tuple[Path, ...]],
     names: dict[Path, tuple[str, ...]],
+    *,
+    absent: bool = False,
 ) -> None:
-    """Fill in the files of every lookup, by its name within the others, and their columns. Raises `ContractError`."""
+    """Fill in the files of every lookup, by its name within the others, and their columns; `absent`: those they are
+    looked up for are not there, so nothing is missed. Raises `ContractError`."""
     for lookup in wanted:
         full = within + lookup.name
         found[full] = _matching(folder, lookup.rows)
-        if not found[full] and not lookup.optional:
+        if not found[full] and not (lookup.optional or absent):
             pattern = " or ".join(lookup.rows.files)
             raise ContractError(f"{table} looks up {full} and {folder} holds no {pattern}.")
         names |= {file: _names(file, lookup.source) for file in found[full]}
-        _find_lookups(folder, table, lookup.lookups, f"{full}.", found, names)
+        _find_lookups(folder, table, lookup.lookups, f"{full}.", found, names, absent=not found[full])
         inner = _looked_up(lookup.lookups, f"{full}.", found, names)
         for file in found[full]:
             have = {*names[file], *inner}

@@ -161,7 +161,7 @@ def public_bytes(text: str) -> bytes:
     raw = _decoded(encoded)
     if algorithm != ALGORITHM or raw is None or len(raw) != _PUBLIC_BYTES:
         raise SettingsError(
-            f"EBBTIDE_VERIFY_KEYS holds {text.strip()!r}, which is no public key; those look like ed25519:MCow... and "
+            f"EBBTIDE_VERIFY_KEYS holds {text.strip()!r}, which is no public key; those look like ed25519:NahW... and "
             "`ebbtide keys signing-key` shows them."
         )
     return raw

@@ -171,6 +171,10 @@ def test_accounts_are_not_its_business(table) -> None:
     )
 
 
+def test_nobody_watches_it(table) -> None:
+    assert_problem(table.get("/v1/model/monitor"), 409, "model_reads_table")
+
+
 def test_facts_are_kept_and_wait_and_the_account_says_why(table) -> None:
     got = table.put("/v1/accounts/a", {"started_at": "2025-01-01T00:00:00Z", "mrr": 10})
     assert (got.status_code, got.json["rescored"], got.json["left_to_next_run"]) == (201, 0, 1)

@@ -218,6 +218,25 @@ def test_facts_are_kept_while_no_model_is_in_service(sqlite_store, tmp_path):
     assert (got.status_code, got.json["created"], got.json["left_to_next_run"]) == (200, 1, 1)
 
 
+def test_a_bug_in_scoring_fails_no_write_and_ends_no_thread(sqlite_store, model_store, monkeypatch):
+    def broken(*args, **options):
+        raise ValueError("a bug")
+
+    for mode, waiting in (("inline", "left_to_next_run"), ("worker", "queued")):
+        found = serve(sqlite_store, *model_store, score_on_write=mode)
+        store = found.app.extensions["ebbtide"].store
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "rescore", broken)
+            got = found.post("/v1/accounts", {"items": [account(f"{mode}1")]})
+            assert (got.status_code, got.json["created"], got.json[waiting]) == (200, 1, 1)
+            time.sleep(0.3 if mode == "worker" else 0)
+        found.post("/v1/accounts", {"items": [account(f"{mode}2")]})
+        deadline = time.monotonic() + 20
+        while found.get(f"/v1/accounts/{mode}2/health").status_code != 200:
+            assert time.monotonic() < deadline, "nobody scores any more"
+            time.sleep(0.05)
+
+
 def test_a_batch_of_too_many(served):
     got = served.post("/v1/surveys", {"items": [{}] * (MOST_ITEMS + 1)})
     assert (got.status_code, got.json["code"]) == (413, "too_many_items")

@@ -506,6 +506,17 @@ optional = true
     assert frame["owner"].to_list() == ["call back", None]
 
 
+def test_what_an_absent_file_would_look_up_is_not_missed(tmp_path: Path) -> None:
+    inner = '[accounts.lookup.note.lookup.author]\nfile = "authors.csv"\nmatch = { by = "id" }\n'
+    note = '[accounts.lookup.note]\nfile = "notes.csv"\nmatch = "id"\noptional = true\n'
+    toml = ACCOUNTS + COLUMNS + 'owner = "note.text"\n' + note + inner
+    _, frame = imported(tmp_path, toml, {"accounts.csv": "id\na\n"})
+    assert frame["account_id"].to_list() == ["a"]
+    (tmp_path / "notes.csv").write_text("id,text,by\na,x,1\n")
+    with pytest.raises(ContractError, match=r"looks up note\.author"):
+        imported(tmp_path, toml, {})
+
+
 @pytest.mark.parametrize(
     ("broken", "sentence"),
     [

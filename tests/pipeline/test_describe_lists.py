@@ -52,7 +52,7 @@ def test_money_names_its_assumptions():
         "in hindsight, would have been about 31 a day. Who can be saved is assumed here, not measured."
     ]
     (said,) = at_work({"profit": profit(fraction=0.0), "bootstrap": {"k": 50}})
-    assert "calling nobody would have earned most" in said
+    assert "in hindsight calling nobody would have earned most" in said
 
 
 @pytest.mark.parametrize(("exits", "sentences"), [(29, 0), (30, 1)])

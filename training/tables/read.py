@@ -64,6 +64,9 @@ def load(path: Path, names: Names, config: TableConfig) -> tuple[Raw, tuple[Infe
     for name, option in ((names.label, "--label"), (names.identity, "--id"), (names.moment, "--as-of-column")):
         if name and name not in raw.names:
             raise ContractError(f"{path.name} has no column {name!r} ({option}); it has {', '.join(raw.names)}.")
+    given = [name for name in (names.label, names.identity, names.moment) if name]
+    if len(set(given)) != len(given):
+        raise ContractError("--label, --id and --as-of-column must name different columns.")
     unknown = sorted(set(config.columns) - set(raw.names))
     if unknown:
         raise SettingsError(f"The configuration declares the column {unknown[0]!r}, which {path.name} has not.")
