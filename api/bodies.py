@@ -1,6 +1,7 @@
 """Bodies in and out: strict JSON, refused with the one error shape."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -90,6 +91,21 @@ def answer(body: Any, status: int = 200) -> Response:
 def answer_text(text: str, status: int = 200) -> Response:
     """A JSON answer that is written already."""
     return Response(text, status=status, content_type=JSON)
+
+
+def whole_number(text: str, most: int) -> int | None:
+    """The number from 1 to `most` that a query parameter is; None for anything else."""
+    digits = text.isascii() and text.isdigit() and len(text) <= 9
+    return int(text) if digits and 1 <= int(text) <= most else None
+
+
+def page_size(asked: Mapping[str, str], usual: int, most: int) -> int:
+    """How many entries a page shall have (`limit`). Raises `Problem` 422."""
+    limit = whole_number(asked.get("limit", str(usual)), most)
+    if limit is None:
+        error = FieldError("limit", "invalid", f"must be a whole number from 1 to {most}")
+        raise Problem(422, "invalid_query", "The query does not fit; see errors.", [error])
+    return limit
 
 
 def linked(response: Response, following: str | None) -> Response:

@@ -10,14 +10,14 @@ from flask import Response
 from api import change_schemas as schemas
 from api import cursors, payloads
 from api.auth import needs
-from api.bodies import answer, instant, linked, query
+from api.bodies import answer, instant, linked, page_size, query
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.health import target_in
 from api.service import Service, the_service
 from api.serving import Served
 from models.clock import isoformat
-from models.health import POINTS_PER_LOG_ODD
+from models.health import points
 from models.history import History
 from models.ledger import PARTS, Floats, Said, ledger
 from models.reasons import Subject
@@ -57,7 +57,7 @@ def get_scores(account_id: str) -> Response:
     New scores come before the first page, so that a cursor goes on where it stopped.
     """
     asked = query("limit", "cursor")
-    limit, before = _limit(asked), None
+    limit, before = page_size(asked, LIMIT, MOST), None
     if "cursor" in asked:
         moment, model_id = cursors.read(asked["cursor"], str, str)
         as_of, _ = instant(moment)
@@ -74,19 +74,9 @@ def get_scores(account_id: str) -> Response:
     return linked(answer(body), following)
 
 
-def _limit(asked: Mapping[str, str]) -> int:
-    text = asked.get("limit", str(LIMIT))
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST):
-        error = FieldError("limit", "invalid", f"must be a whole number from 1 to {MOST}")
-        raise Problem(422, "invalid_query", "The query does not fit; see errors.", [error])
-    return int(text)
-
-
 def _score(values: Mapping[str, Any]) -> dict[str, Any]:
-    line = payloads.score_line(values)
+    line = payloads.given(values)
     del line["account_id"]
-    line["computed_at"] = isoformat(values["computed_at"])
-    line["model"] = {"id": values["model_id"], "status": values["model_status"]}
     return line
 
 
@@ -210,7 +200,7 @@ def _part(part: str, amounts: Mapping[str, float], about: Mapping[str, Subject])
         "part": part,
         "meaning": MEANING[part],
         "log_odds": total,
-        "points": -POINTS_PER_LOG_ODD * total,
+        "points": points(total),
         "features": lines,
     }
 
@@ -222,14 +212,14 @@ def _reason(name: str, amount: float, about: Mapping[str, Subject]) -> dict[str,
         "label": OTHERS[name] if subject is None else subject.label,
         "component": None if subject is None else subject.component,
         "log_odds": amount,
-        "points": -POINTS_PER_LOG_ODD * amount,
+        "points": points(amount),
     }
 
 
 def _add_reference(part: dict[str, Any], first: _Side, last: _Side) -> None:
     """Fifty points stand for another risk in another model: points that no log-odds account for."""
-    points = POINTS_PER_LOG_ODD * (last.served.model.health.reference - first.served.model.health.reference)
-    if points:
+    moved = points(first.served.model.health.reference - last.served.model.health.reference)
+    if moved:
         line = {"feature": "reference", "label": OTHERS["reference"], "component": None}
-        part["features"].append({**line, "log_odds": 0.0, "points": points})
-        part["points"] += points
+        part["features"].append({**line, "log_odds": 0.0, "points": moved})
+        part["points"] += moved

@@ -11,7 +11,6 @@ from api.bodies import answer_text, chosen_fields, encode, query, with_member
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.service import Service, the_service
-from models.clock import isoformat
 from models.errors import NotScored
 from models.scorecard import Target
 from models.scoring import FRESH_DAYS
@@ -86,9 +85,7 @@ def health_text(service: Service, score: StoredScore, target: Target, fields: fr
     """The answer for one stored score, as JSON: all of it, or the members asked for."""
     values = score.values
     served = service.serving.by_id(values["model_id"])
-    line = payloads.score_line(values)
-    line["computed_at"] = isoformat(values["computed_at"])
-    line["model"] = {"id": values["model_id"], "status": values["model_status"]}
+    line = payloads.given(values)
     line["data"] = payloads.freshness(service.freshness.now(), service.clock(), FRESH_DAYS)
     if served is None:
         missing = f"The artefact {values['model_id']} that made this score is not stored any more."

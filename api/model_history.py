@@ -9,16 +9,14 @@ from flask import Response
 from api import cursors
 from api import score_schemas as schemas
 from api.auth import needs
-from api.bodies import answer, linked, query
+from api.bodies import answer, linked, page_size, query
 from api.contract import Resource, operation
-from api.errors import FieldError, Problem
 from api.service import the_service
 from models import registry
 
 resource = Resource("model-history", "The history of the model in service")
 
 LIMIT, MOST = 50, 500
-KNOWN = ("limit", "cursor")
 
 
 @resource.route("/v1/model/history")
@@ -35,7 +33,7 @@ def get_model_history() -> Response:
     The history only grows: pages fit together while models change. `next` is the address of the following page, null
     on the last one.
     """
-    limit, before = _asked(query())
+    limit, before = _asked(query("limit", "cursor"))
     events = registry.events(the_service().settings.artifacts)
     end = len(events) if before is None else min(before, len(events))
     start = max(end - limit, 0)
@@ -66,19 +64,10 @@ def _entry(event: registry.Change) -> dict[str, Any]:
 
 def _asked(args: Mapping[str, str]) -> tuple[int, int | None]:
     """How many entries, and those before which place. Raises `Problem` 422 naming what does not fit."""
-    errors = [
-        FieldError(name, "unknown_parameter", f"is not known here; known are {', '.join(KNOWN)}")
-        for name in args
-        if name not in KNOWN
-    ]
-    text = args.get("limit", str(LIMIT))
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= MOST):
-        errors.append(FieldError("limit", "invalid", f"must be a whole number from 1 to {MOST}"))
-    if errors:
-        raise Problem(422, "invalid_query", "The query does not fit; see errors.", errors)
+    limit = page_size(args, LIMIT, MOST)
     if "cursor" not in args:
-        return int(text), None
+        return limit, None
     (before,) = cursors.read(args["cursor"], int)
     if before < 1:
         raise cursors.bad("is not one of ours")
-    return int(text), before
+    return limit, before

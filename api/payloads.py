@@ -52,6 +52,12 @@ def score_line(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored score as it was given: when, and by which model."""
+    model = {"id": values["model_id"], "status": values["model_status"]}
+    return score_line(values) | {"computed_at": isoformat(values["computed_at"]), "model": model}
+
+
 def trend(values: Mapping[str, Any]) -> dict[str, Any]:
     """How the health moved, from a row of scores or of a list."""
     return {

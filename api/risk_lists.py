@@ -17,7 +17,7 @@ from flask import Response, request
 from api import cursors
 from api import score_schemas as schemas
 from api.auth import needs
-from api.bodies import JSON, chosen_fields, encode, linked, query, with_member
+from api.bodies import JSON, chosen_fields, encode, linked, query, whole_number, with_member
 from api.contract import Resource, operation
 from api.csv_lines import CSV, HEADER, csv_line
 from api.errors import FieldError, Problem
@@ -148,10 +148,10 @@ def _limit(args: Mapping[str, str], refuse: Any, *, whole: bool) -> int | None:
     text = args.get("limit")
     if text is None:
         return None if whole else LIMIT
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= (10**9 if whole else MOST)):
+    limit = whole_number(text, 10**9 if whole else MOST)
+    if limit is None:
         refuse("limit", f"must be a whole number from 1{'' if whole else f' to {MOST}'}")
-        return None
-    return int(text)
+    return limit
 
 
 def _page(service: Service, question: Question) -> Response:

@@ -17,7 +17,7 @@ refuses a scorecard with any other base.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from models.errors import ArtefactError, ContractError, FeatureMismatch
 from models.terms import AnyTerm
 
 Floats = npt.NDArray[np.float64]
+Amount = TypeVar("Amount", float, Floats)
 Flags = npt.NDArray[np.bool_]
 Texts = npt.NDArray[np.object_]
 
@@ -133,7 +134,7 @@ def expected_revenue_loss(p_silent: Floats, mrr: Floats, margin: float = 1.0) ->
     return p_silent * mrr * 12 * margin
 
 
-def points(contribution: Floats) -> Floats:
+def points(contribution: Amount) -> Amount:
     """Health points of a contribution in log-odds: positive where it lowers the risk."""
     return -POINTS_PER_LOG_ODD * contribution
 

@@ -25,7 +25,6 @@ import polars as pl
 from models.clock import INSTANT
 from models.errors import ContractError
 from models.features import compute
-from models.health import POINTS_PER_LOG_ODD
 from models.history import TABLES, History, happened_at
 from models.model import ChurnModel, columns
 from models.scorecard import Scorecard, Target
@@ -124,8 +123,3 @@ def _other_model(one: Scorecard, then: Floats, other: Scorecard, now: Floats) ->
     none = np.zeros(rows)
     found = {name: after.get(name, none) - before.get(name, none) for name in dict.fromkeys((*one.names, *other.names))}
     return {"base": np.full(rows, other.base - one.base), **found}
-
-
-def points(log_odds: Floats) -> Floats:
-    """Log-odds of leaving as points of health: ten halve or double the odds, up is good."""
-    return -POINTS_PER_LOG_ODD * log_odds

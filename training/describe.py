@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from training.describe_lists import at_work
+from training.describe_lists import at_work, ranks
 
 #: The baseline of contract terms alone: the column `p_contract`, the key of `gain`.
 CONTRACT = "contract"
@@ -124,13 +124,7 @@ def _other_baselines(found: Evaluation) -> Iterator[str]:
         won = metrics["auc"]
         if name not in BASELINES or won["low"] is None:
             continue
-        if won["low"] > 0:
-            verb = "ranks better than"
-        elif won["high"] < 0:
-            verb = "ranks worse than"
-        else:
-            verb = "ranks no better and no worse than"
-        yield f"The model {verb} {BASELINES[name]} (gain in AUC {_signed(won)})."
+        yield f"The model {ranks(won)} {BASELINES[name]} (gain in AUC {_signed(won)})."
 
 
 def _chance(found: Evaluation, left: str) -> Iterator[str]:

@@ -28,17 +28,18 @@ def in_service(previous: Found) -> Iterator[str]:
     won = found["gain"]["auc"]
     if won["low"] is None:
         return
-    if won["low"] > 0:
-        verb = "ranks better than"
-    elif won["high"] < 0:
-        verb = "ranks worse than"
-    else:
-        verb = "ranks no better and no worse than"
     yield (
         f"On the {found['n_rows']:,} tested rows after {isoformat(previous['cutoff'])[:10]}, which the model in "
-        f"service cannot have learnt from ({found['n_events']} silent exits), the new one {verb} it (gain in AUC "
+        f"service cannot have learnt from ({found['n_events']} silent exits), the new one {ranks(won)} it (gain in AUC "
         f"{won['value']:+.3f}, 95 % interval {won['low']:+.3f} to {won['high']:+.3f})."
     )
+
+
+def ranks(won: Found) -> str:
+    """What the interval of a gain allows to be said of who ranks better."""
+    if won["low"] > 0:
+        return "ranks better than"
+    return "ranks worse than" if won["high"] < 0 else "ranks no better and no worse than"
 
 
 def _lists(by_month: Found | None) -> Iterator[str]:

@@ -14,7 +14,7 @@ from models.features.fingerprint import fingerprints
 from models.health import HealthParams
 from models.history import History
 from models.labels import LabelParams
-from models.ledger import PARTS, Ledger, Said, ledger, points
+from models.ledger import PARTS, Ledger, Said, ledger
 from models.model import OVERALL, ChurnModel
 from models.scorecard import Scorecard, Term
 from tests.core.histories import Drawn, histories, moments, properties
@@ -124,10 +124,6 @@ def test_another_model_is_a_part_of_its_own():
     assert not moved(found, "late") | moved(found, "time") | moved(found, "behaviour")
     assert found.amounts["model"]["base"][0] == OTHER.churn.base - ONE.churn.base
     assert found.total("model") == pytest.approx(found.last - found.first, abs=1e-12)
-
-
-def test_ten_points_double_the_odds():
-    assert points(np.array([np.log(2), -np.log(4)])).tolist() == pytest.approx([-10.0, 20.0])
 
 
 def test_a_comparison_runs_forwards_and_about_somebody():

@@ -6,22 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import SettingsError
+from tests.pipeline.samples import sample
 from training.intervals import Estimate, draws, effective_rows, share_by_account, wilson
 from training.lift import lift_table, revenue_table
 from training.profit import ProfitParams, at_capacity, best, expected_profit
-from training.sample import Sample, measure
-
-
-def sample(y, p, mrr=None, account=None, moment=None, k=20):
-    n = len(y)
-    return Sample(
-        y=np.asarray(y, float),
-        p=np.asarray(p, float),
-        mrr=np.full(n, np.nan) if mrr is None else np.asarray(mrr, float),
-        account=np.arange(n) if account is None else np.asarray(account),
-        moment=np.zeros(n, int) if moment is None else np.asarray(moment),
-        k=k,
-    )
+from training.sample import measure
 
 
 def random_sample(seed, n=400, accounts=60, digits=2, unknown=0.1):

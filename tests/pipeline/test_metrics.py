@@ -13,22 +13,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from models.errors import ContractError
+from tests.pipeline.samples import sample
 from training.metrics import COMPARED, estimate, evaluate, lead_time, paired, reliability
-from training.sample import METRICS, NAMES, Sample, hanley_mcneil, measure
+from training.sample import METRICS, NAMES, hanley_mcneil, measure
 
 T = datetime(2026, 1, 5, tzinfo=UTC)
-
-
-def sample(y, p, mrr=None, account=None, moment=None, k=20):
-    n = len(y)
-    return Sample(
-        y=np.asarray(y, float),
-        p=np.asarray(p, float),
-        mrr=np.full(n, np.nan) if mrr is None else np.asarray(mrr, float),
-        account=np.arange(n) if account is None else np.asarray(account),
-        moment=np.zeros(n, int) if moment is None else np.asarray(moment),
-        k=k,
-    )
 
 
 FOUR = sample([1, 0, 1, 0], [0.8, 0.6, 0.4, 0.2], [100, 400, 100, 100], k=2)
