@@ -58,12 +58,14 @@ class Broken:
 class Raw:
     """A file as it stands: text cells (Parquet keeps its types), `FILE`, `LINE`, and the records that are no rows.
 
-    `names` are the file's own column names in order; cells are exactly what the file holds.
+    `names` are the file's own column names in order; cells are exactly what the file holds. `nameless` are the columns
+    without a name, by number from 1; their cells are kept out, as nothing can ask for them.
     """
 
     frame: pl.DataFrame
     names: tuple[str, ...]
     broken: tuple[Broken, ...] = ()
+    nameless: tuple[int, ...] = ()
 
     @property
     def records(self) -> int:
@@ -115,7 +117,8 @@ def read_text(text: Text, file: str, delimiter: str | None = None) -> Raw:
     if text.damaged:
         frame, hurt = _set_damaged_aside(frame)
         broken = tuple(sorted((*broken, *hurt), key=lambda record: record.line))
-    return _raw(file, frame, tuple(name for name in header.names if name), broken)
+    nameless = tuple(number for number, name in enumerate(header.names, 1) if not name)
+    return replace(_raw(file, frame, tuple(name for name in header.names if name), broken), nameless=nameless)
 
 
 def _raw(file: str, frame: pl.DataFrame, names: tuple[str, ...], broken: tuple[Broken, ...] = ()) -> Raw:

@@ -211,6 +211,7 @@ def _raws(found: Found) -> Iterator[Raw]:
 
 def _count(summary: TableSummary, raw: Raw, applied: Applied, checked: Checked) -> None:
     summary.read += raw.records
+    summary.nameless_columns = tuple(sorted({*summary.nameless_columns, *raw.nameless}))
     summary.rejected += checked.rejected + applied.refused
     summary.blank += checked.blank
     summary.set_aside += applied.set_aside
@@ -233,7 +234,8 @@ def _read(files: tuple[Path, ...], source: Source) -> Raw:
         for raw in raws
     ]
     broken = tuple(record for raw in raws for record in raw.broken)
-    return Raw(pl.concat(frames, how="diagonal"), names, broken)
+    nameless = tuple(sorted({number for raw in raws for number in raw.nameless}))
+    return Raw(pl.concat(frames, how="diagonal"), names, broken, nameless)
 
 
 def _write(sink: Sink, done: _Done, progress: Progress | None, batch: int) -> None:

@@ -11,6 +11,8 @@ import polars as pl
 
 from models.imports.check import REJECTED
 
+_TUPLES = ("files", "unknown_columns", "absent_columns", "nameless_columns")
+
 #: Rejected rows shown to people; the data has them all.
 SHOWN = 20
 
@@ -23,6 +25,7 @@ class TableSummary:
     `duplicates` are exact copies, `superseded` older versions of a row in the same import, `blank` rows without
     a filled cell, `set_aside` rows a mapping did not want, `folded` event rows that became part of another row.
     `unusable` rows of looked-up files, which are not counted as read, have problems too.
+    `nameless_columns`: columns whose header is empty, by number from 1; nothing can ask for them.
     `clamped` counts times set to the start of their row, `dst_gaps` and `dst_folds` local times in odd hours.
     `inserted`, `updated`, `unchanged` and `stale` (the store holds a newer version) are what the store said; None
     where nothing was written.
@@ -44,6 +47,7 @@ class TableSummary:
     dst_folds: int = 0
     unknown_columns: tuple[str, ...] = ()
     absent_columns: tuple[str, ...] = ()
+    nameless_columns: tuple[int, ...] = ()
     orphan_rows: int = 0
     orphan_accounts: int = 0
     test_accounts: int = 0
@@ -57,7 +61,7 @@ class TableSummary:
     def to_plain(self, shown: int | None = None) -> dict[str, Any]:
         """The same as JSON-able values, with at most `shown` problems (None: all)."""
         plain = {name: value for name, value in self.__dict__.items() if name != "problems"}
-        plain |= {name: list(plain[name]) for name in ("files", "unknown_columns", "absent_columns")}
+        plain |= {name: list(plain[name]) for name in _TUPLES}
         return plain | {
             "warnings": dict(self.warnings),
             "problems": self.problems.head(self.problems.height if shown is None else shown).to_dicts(),
@@ -73,6 +77,10 @@ class TableSummary:
         lines += [f"  {what}: {count:,}" for what, count in self._notes() if count]
         if self.unknown_columns:
             lines.append(f"  columns kept out: {', '.join(self.unknown_columns)}")
+        if self.nameless_columns:
+            lines.append(
+                f"  columns without a name, kept out: {', '.join(f'number {n}' for n in self.nameless_columns)}"
+            )
         if self.absent_columns:
             lines.append(f"  columns the mapping names and the file lacks: {', '.join(self.absent_columns)}")
         return lines + self._rejected_lines(shown)

@@ -69,7 +69,14 @@ def test_a_quote_that_never_closes_costs_its_own_line_only() -> None:
 def test_nameless_columns_are_counted_and_left_out() -> None:
     result = raw("a,b,\n1,2,\n")
     assert result.names == ("a", "b")
+    assert result.nameless == (3,)
     assert rows(result) == [(2, "1", "2")]
+
+
+def test_packed_pieces_joined_into_one_file_are_all_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(b"a,b\n1,2\n") + gzip.compress(b"3,4\n"))
+    assert rows(read(path)) == [(2, "1", "2"), (3, "3", "4")]
 
 
 def test_a_column_name_twice_is_refused() -> None:

@@ -53,6 +53,15 @@ def unwritten(summary: Summary) -> dict[str, Any]:
     return plain
 
 
+def test_columns_without_a_name_are_said(tmp_path: Path) -> None:
+    nameless = (
+        ACCOUNTS.replace("account_id,name", "account_id,,name").replace("acme,", "acme,x,").replace("borea,", "borea,,")
+    )
+    summary = run(files(tmp_path, accounts=nameless))
+    assert "  columns without a name, kept out: number 2" in summary.lines()
+    assert summary.to_plain()["tables"]["accounts"]["nameless_columns"] == [2]
+
+
 def test_a_dry_run_says_the_same_and_writes_nothing(store: Engine) -> None:
     dry = run(BROKEN)
     assert [count(store, name) for name in CONTRACT] == [0] * len(CONTRACT)

@@ -138,6 +138,18 @@ def test_cells_that_cannot_be_read_are_named_by_line(tmp_path: Path) -> None:
     assert read(path, missing).frame["calls"].null_count() == 2
 
 
+@pytest.mark.parametrize("cell", ["NaN", "inf"])
+def test_what_programs_write_for_no_number_is_refused_with_the_way_out(tmp_path: Path, cell: str) -> None:
+    table = rows(80)
+    table[3]["calls"] = cell
+    path = write(tmp_path / "t.csv", table)
+    with pytest.raises(ContractError) as refused:
+        read(path)
+    assert f'missing = ["{cell}"] in [columns.calls]' in str(refused.value)
+    declared = replace(DATED, columns={"calls": ColumnDeclared(missing=(cell,))})
+    assert read(path, declared).frame["calls"].null_count() == 1
+
+
 @pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (",", "cp1252")])
 def test_spreadsheets_of_all_kinds_read_alike(file: Path, tmp_path: Path, delimiter: str, encoding: str) -> None:
     other = write(tmp_path / "t.csv", rows(), delimiter, encoding)

@@ -29,6 +29,8 @@ LEAST_EVENTS = 30
 MOST_ALIKE = 0.1
 #: Unreadable cells that are spelled out.
 SHOWN = 5
+#: What programs write where there is no number.
+_NO_NUMBER = ("nan", "inf", "infinity")
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,20 @@ def unreadable(rows: pl.DataFrame, problems: Sequence[tuple[str, pl.Series, str]
         cells = rows.filter(where).select(LINE, as_text(rows.filter(where)[name]).alias("cell")).head(SHOWN)
         more = where.sum() - cells.height
         lines = "; ".join(f"line {line} holds {cell!r}" for line, cell in cells.iter_rows())
-        told.append(f"{name!r} {reason}: {lines}{f' and {more:,} more' if more else ''}.")
+        told.append(
+            f"{name!r} {reason}: {lines}{f' and {more:,} more' if more else ''}.{_way_out(name, rows[name], cells)}"
+        )
     return "Some cells cannot be read. " + " ".join(told)
+
+
+def _way_out(column: str, raw: pl.Series, cells: pl.DataFrame) -> str:
+    """What to do about cells that say not-a-number or infinity, as programs write where they know nothing."""
+    odd = [cell for cell in cells["cell"].to_list() if cell.strip().lower().lstrip("+-") in _NO_NUMBER]
+    if not odd:
+        return ""
+    if raw.dtype != pl.String:
+        return " Where it means unknown, write the cell as null."
+    return f' Where it means unknown, say missing = ["{odd[0].strip()}"] in [columns.{column}] of the configuration.'
 
 
 def labels(raw: pl.Series, name: str, positive: str | None) -> pl.Series:
