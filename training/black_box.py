@@ -5,18 +5,21 @@ group per block and predicts the same tested rows. What it gains over the model 
 that a person can read; where the interval holds zero, none could be shown.
 """
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
 from models.features import Feature
 from models.health import expit
 from training.cross import OutOfFold
-from training.folds import Folds
+from training.folds import Fold, Folds
 from training.metrics import paired
 from training.sample import Sample
 
@@ -25,8 +28,8 @@ Floats = npt.NDArray[np.float64]
 #: How both rank: the served predictions are calibrated and the black box is not, so their levels are not compared.
 _COMPARED = ("auc", "top_decile_lift")
 _SETTINGS: dict[str, Any] = {
-    "max_iter": 100,
-    "learning_rate": 0.06,
+    "max_iter": 60,
+    "learning_rate": 0.1,
     "max_leaf_nodes": 12,
     "min_samples_leaf": 200,
     "l2_regularization": 10.0,
@@ -42,14 +45,11 @@ def cost_of(
     (positive: the black box is better)."""
     x = _values(matrix, features)
     y = matrix[f"y_{made.target}"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    asked = [fold for fold in folds if fold.group == fold.block % folds.groups]
     z = np.full(matrix.height, np.nan)
-    for fold in folds:
-        if fold.group != fold.block % folds.groups:
-            continue
-        train = fold.train[~np.isnan(y[fold.train])]
-        if 0 < y[train].sum() < len(train):
-            booster = HistGradientBoostingClassifier(**_SETTINGS, random_state=seed).fit(x[train], y[train])
-            z[fold.test] = booster.decision_function(x[fold.test])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for fold, found in zip(asked, pool.map(lambda fold: _boosted(x, y, fold, seed), asked), strict=True):
+            z[fold.test] = found
     tested = ~np.isnan(z[made.rows])
     if not tested.any() or not 0 < made.y[tested].sum() < tested.sum():
         return {"rows": 0}
@@ -63,6 +63,18 @@ def cost_of(
         "rows": rows.height,
         "gain": {name: found.to_plain() for name, found in gain.items()},
     }
+
+
+def _boosted(x: Floats, y: Floats, fold: Fold, seed: int) -> Floats:
+    """(tests,) log-odds of the tested rows; NaN where the fold has nothing to learn from."""
+    train = fold.train[~np.isnan(y[fold.train])]
+    if not 0 < y[train].sum() < len(train):
+        return np.full(len(fold.test), np.nan)
+    # The folds are learnt side by side: threads inside one would only wait for each other, at thrice the work.
+    with threadpool_limits(limits=1, user_api="openmp"):
+        booster = HistGradientBoostingClassifier(**_SETTINGS, random_state=seed).fit(x[train], y[train])
+        found: Floats = booster.decision_function(x[fold.test])
+    return found
 
 
 def _values(matrix: pl.DataFrame, features: Sequence[Feature]) -> Floats:

@@ -124,14 +124,19 @@ class Prepared:
         timing = self.design.layout.where({f.name for f in CONTRACT_TERMS if f.basis.kind != "line"})
         return np.where(timing, max(CONTRACT_TAU, tau), tau)
 
-    def fit(self, free: Floats, weights: Floats | None = None, start: logistic.Fit | None = None) -> logistic.Fit:
-        """The fit with so much freedom (d,) per column, keeping the declared directions; with `weights` (n,), of which
-        many are 0, a refit."""
-        if weights is None:
-            return logistic.fit(self.score, self.x, self.y, free, None, start, directed=self.directed)
+    def fit(self, free: Floats, start: logistic.Fit | None = None) -> logistic.Fit:
+        """The fit with so much freedom (d,) per column, keeping the declared directions."""
+        return logistic.fit(self.score, self.x, self.y, free, start=start, directed=self.directed)
+
+    def shape(self, free: Floats, fit: logistic.Fit) -> logistic.Shape:
+        """The curvature around a fit, for refits."""
+        return logistic.shape_at(fit, logistic.task(self.score, self.x, self.y, free, directed=self.directed), free)
+
+    def refit(self, free: Floats, weights: Floats, start: logistic.Fit, shape: logistic.Shape) -> logistic.Fit:
+        """The fit to rows that count `weights` (n,) times, of which many are 0."""
         drawn = np.flatnonzero(weights)
-        rows = self.score[drawn], self.x[drawn], self.y[drawn]
-        return logistic.fit(*rows, free, weights[drawn], start, directed=self.directed, tolerance=logistic.ROUGHLY)
+        rows = self.score[drawn], self.x[drawn], self.y[drawn], free, weights[drawn]
+        return logistic.fit(*rows, start, directed=self.directed, tolerance=logistic.ROUGHLY, shape=shape)
 
     def predict(self, fit: logistic.Fit, test: Rows) -> Floats:
         """(n,) log-odds of other positions of the material."""
@@ -163,12 +168,16 @@ def extended_scorecard(
 ) -> Scorecard:
     """A fit with its pairs as tables, uncentred, with replicates: both are refitted to the same resampled accounts."""
 
+    free = prepared.freedom(tau)
+    shape = prepared.shape(free, fit)
+    over_shape = extension.shape(prepared.binned, fit.log_odds(prepared.score, prepared.x), prepared.y)
+
     def again(weights: Floats) -> Scorecard:
-        below = prepared.fit(prepared.freedom(tau), weights, fit)
+        below = prepared.refit(free, weights, fit, shape)
         drawn = np.flatnonzero(weights)
         score = below.log_odds(prepared.score[drawn], prepared.x[drawn])
-        over = refit(extension, prepared.binned.rows(drawn), score, prepared.y[drawn], weights[drawn])
-        return over.on(_tables(prepared, below))
+        rows = prepared.binned.rows(drawn), score, prepared.y[drawn], weights[drawn]
+        return refit(extension, *rows, over_shape).on(_tables(prepared, below))
 
     card = extension.on(_tables(prepared, fit))
     return with_replicates(card, _together(again, draws(prepared, seed, times)))
@@ -217,7 +226,8 @@ def resampled(
 ) -> list[logistic.Fit]:
     """Refits on accounts drawn with replacement."""
     free = prepared.freedom(tau)
-    return _together(lambda weights: prepared.fit(free, weights, fit), draws(prepared, seed, times))
+    shape = prepared.shape(free, fit)
+    return _together(lambda weights: prepared.refit(free, weights, fit, shape), draws(prepared, seed, times))
 
 
 def _together(work: Callable[[Floats], _Made], parts: Sequence[Floats]) -> list[_Made]:

@@ -6,10 +6,15 @@ With no rows at all it *is* the scorecard; with many it is a ridge regression. D
 linear inequalities between b and the beta (`directed`); they are kept by the fit itself, which loses less than bending
 the tables afterwards. Solved by Newton's method on the log posterior: it is concave and the inequalities leave a
 convex set, so the answer is the only one.
+
+The curvature costs many times what value and gradient cost, and changes little from one step to the next. So it is
+taken again only where the last one no longer helps, and once more before a fit is called settled: whatever curvature
+the steps were made with, the top is where the gradient says.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import NamedTuple, Protocol
 
@@ -32,6 +37,8 @@ _CHUNK = 2048
 #: A step that crosses an inequality by no more than rounding does not.
 _ON_THE_WALL = 1e-12
 _PIVOTS = 20
+#: A step that rises by more than this share of what the one before rose shows that the curvature has grown old.
+_SLOW = 0.1
 
 
 @dataclass(frozen=True)
@@ -48,18 +55,20 @@ class Fit:
 
 
 class Point(NamedTuple):
-    """The log likelihood at one theta, its gradient (k,) and minus its curvature (k, k)."""
+    """The log likelihood at one theta and its gradient (k,)."""
 
     value: float
     gradient: Floats
-    curvature: Floats
 
 
 class Columns(Protocol):
     """What theta multiplies: a column of ones, the scores, and the rest."""
 
     def at(self, theta: Floats, y: Floats, weights: Floats | None) -> Point:
-        """The log likelihood around theta."""
+        """The log likelihood at theta."""
+
+    def curvature(self, theta: Floats, y: Floats, weights: Floats | None) -> Floats:
+        """(k, k) minus its second derivative there."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +78,26 @@ class Dense:
     z: Floats
 
     def at(self, theta: Floats, y: Floats, weights: Floats | None) -> Point:
-        """The log likelihood around theta."""
-        k = self.z.shape[1]
-        value, gradient, curvature = 0.0, np.zeros(k), np.zeros((k, k))
+        """The log likelihood at theta."""
+        value, gradient = 0.0, np.zeros(self.z.shape[1])
         for part in chunks(len(y)):
             z, w = self.z[part], None if weights is None else weights[part]
-            likelihood, residual, bend = _terms(z @ theta, y[part], w)
+            likelihood, residual, _ = _terms(z @ theta, y[part], w)
             value += likelihood
             gradient += residual @ z
-            # Only the direction of a step depends on the curvature: single precision is enough, at half the cost.
+        return Point(value, gradient)
+
+    def curvature(self, theta: Floats, y: Floats, weights: Floats | None) -> Floats:
+        """(k, k) minus its second derivative there. Only the direction of a step depends on it: single precision is
+        enough, at half the cost."""
+        k = self.z.shape[1]
+        found = np.zeros((k, k))
+        for part in chunks(len(y)):
+            z, w = self.z[part], None if weights is None else weights[part]
+            bend = _terms(z @ theta, y[part], w)[2]
             coarse = (z * np.sqrt(bend)[:, None]).astype(np.float32)
-            curvature += coarse.T @ coarse
-        return Point(value, gradient, curvature)
+            found += coarse.T @ coarse
+        return found
 
 
 @dataclass(frozen=True)
@@ -99,16 +116,20 @@ class Cells:
         return found
 
     def at(self, theta: Floats, y: Floats, weights: Floats | None) -> Point:
-        """The log likelihood around theta."""
-        value, residual, bend = _terms(self.log_odds(theta), y, weights)
-        gradient = np.concatenate([[residual.sum(), residual @ self.score], self._total(residual)])
-        curvature = np.zeros((2 + self.width, 2 + self.width))
+        """The log likelihood at theta."""
+        value, residual, _ = _terms(self.log_odds(theta), y, weights)
+        return Point(value, np.concatenate([[residual.sum(), residual @ self.score], self._total(residual)]))
+
+    def curvature(self, theta: Floats, y: Floats, weights: Floats | None) -> Floats:
+        """(k, k) minus its second derivative there."""
+        bend = _terms(self.log_odds(theta), y, weights)[2]
+        found = np.zeros((2 + self.width, 2 + self.width))
         weighted = bend * self.score
-        curvature[:2, :2] = [[bend.sum(), weighted.sum()], [weighted.sum(), weighted @ self.score]]
-        curvature[0, 2:] = curvature[2:, 0] = self._total(bend)
-        curvature[1, 2:] = curvature[2:, 1] = self._total(weighted)
-        curvature[2:, 2:] = self._crossed(bend)
-        return Point(value, gradient, curvature)
+        found[:2, :2] = [[bend.sum(), weighted.sum()], [weighted.sum(), weighted @ self.score]]
+        found[0, 2:] = found[2:, 0] = self._total(bend)
+        found[1, 2:] = found[2:, 1] = self._total(weighted)
+        found[2:, 2:] = self._crossed(bend)
+        return found
 
     def _total(self, values: Floats) -> Floats:
         found: Floats = np.sum([np.bincount(codes, values, self.width) for codes in self.codes], axis=0)
@@ -141,6 +162,78 @@ def _terms(eta: Floats, y: Floats, weights: Floats | None) -> tuple[float, Float
     return float((weights * likelihood).sum()), weights * residual, weights * bend
 
 
+@dataclass(frozen=True)
+class Shape:
+    """The log posterior taken for a bowl: the curvature as its root (k, k), and the walls (m, k) it is filled up to."""
+
+    root: Floats
+    walls: Floats | None
+
+    @cached_property
+    def across(self) -> Floats:
+        """(k, m) the walls, in the metric of the bowl."""
+        assert self.walls is not None
+        found: Floats = solve_triangular(self.root, self.walls.T, lower=True)
+        return found
+
+    @cached_property
+    def give(self) -> Floats:
+        """(m, m) how far a push at one wall moves away from another."""
+        found: Floats = self.across.T @ self.across
+        return found
+
+    def step(self, gradient: Floats, theta: Floats) -> Floats:
+        """(k,) to the bottom of the bowl. Where that crosses a wall, to the nearest point (in the bowl's metric) that
+        crosses none."""
+        free = solve_triangular(self.root, gradient, lower=True)
+        step: Floats = solve_triangular(self.root, free, lower=True, trans="T")
+        if self.walls is None or not len(self.walls):
+            return step
+        short = -(self.walls @ (theta + step))
+        if short.max() <= _ON_THE_WALL:
+            return step
+        pushes = _pushes(self.give, short)
+        pushed: Floats = solve_triangular(self.root, self.across @ pushes, lower=True, trans="T")
+        return np.asarray(step + pushed, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a fit maximises: rows of columns with labels y (n,), weights (n,), drawn to a prior, within walls (m, k)."""
+
+    columns: Columns
+    y: Floats
+    weights: Floats | None
+    prior: "Prior"
+    walls: Floats | None
+
+    def at(self, theta: Floats) -> Point:
+        """The log posterior at theta."""
+        return self.prior.posterior(self.columns.at(theta, self.y, self.weights), theta)
+
+    def shape(self, theta: Floats) -> Shape:
+        """The bowl that fits it best at theta."""
+        bent = self.columns.curvature(theta, self.y, self.weights) + np.diag(self.prior.precision + 1e-6)
+        return Shape(np.asarray(np.linalg.cholesky(bent), dtype=np.float64), self.walls)
+
+
+def task(
+    score: Floats,
+    x: Floats,
+    y: Floats,
+    tau: Floats,
+    weights: Floats | None = None,
+    slope_sd: float = SLOPE_SD,
+    intercept_sd: float = INTERCEPT_SD,
+    directed: Floats | None = None,
+) -> Task:
+    """What `fit` maximises."""
+    free = tau > 0
+    z = Dense(np.column_stack([np.ones(len(y)), score, x if free.all() else x[:, free]]))
+    walls = None if directed is None else _walls(directed, free)
+    return Task(z, y, weights, Prior.of(tau[free], slope_sd, intercept_sd), walls)
+
+
 def fit(
     score: Floats,
     x: Floats,
@@ -152,38 +245,44 @@ def fit(
     intercept_sd: float = INTERCEPT_SD,
     directed: Floats | None = None,
     tolerance: float = TOLERANCE,
+    shape: Shape | None = None,
 ) -> Fit:
     """Maximise the log posterior. `score` (n,) is the expert's log-odds, `x` (n, d) centred columns, `y` (n,) 0 or 1,
     `weights` (n,) how often a row counts. `tau` (d,) is each column's freedom; 0 leaves a column out.
 
     `directed` (m, 1 + d): what must not be negative, directed @ (b, beta) >= 0. The prior mean (b = 1, beta = 0) and
     `start` have to keep it. `tolerance`: the rise, as a share of the log posterior, below which a step is the last.
+    `shape`: that of a fit to much the same rows, with the same freedom, to begin with.
     """
-    free = tau > 0
-    z = Dense(np.column_stack([np.ones(len(y)), score, x if free.all() else x[:, free]]))
-    prior = Prior.of(tau[free], slope_sd, intercept_sd)
-    first = prior.mean if start is None else np.concatenate([[start.a, start.b], start.beta[free]])
-    walls = None if directed is None else _walls(directed, free)
-    solved = _newton(z, y, weights, prior, first, walls, tolerance)
+    asked = task(score, x, y, tau, weights, slope_sd, intercept_sd, directed)
+    solved = _newton(asked, _theta(start, tau), tolerance, shape)
     beta = np.zeros(len(tau))
-    beta[free] = solved[2:]
+    beta[tau > 0] = solved[2:]
     return Fit(float(solved[0]), float(solved[1]), beta)
 
 
-def fit_cells(
-    cells: Cells,
-    y: Floats,
-    tau: float,
-    directed: Floats,
-    weights: Floats | None = None,
-    start: Fit | None = None,
-    tolerance: float = TOLERANCE,
-) -> Fit:
-    """As `fit`, for cells that are all as free: `directed` (m, 1 + width) as there."""
-    prior = Prior.of(np.full(cells.width, tau), SLOPE_SD, INTERCEPT_SD)
-    first = prior.mean if start is None else np.concatenate([[start.a, start.b], start.beta])
+def shape_at(found: Fit, asked: Task, tau: Floats) -> Shape:
+    """The shape around a fit."""
+    return asked.shape(_theta(found, tau))
+
+
+def _theta(start: Fit | None, tau: Floats) -> Floats:
+    free = tau > 0
+    if start is None:
+        return np.concatenate([[0.0, 1.0], np.zeros(int(free.sum()))])
+    return np.concatenate([[start.a, start.b], start.beta[free]])
+
+
+def cells_task(cells: Cells, y: Floats, tau: float, directed: Floats, weights: Floats | None = None) -> Task:
+    """What `fit_cells` maximises."""
     walls = _walls(directed, np.ones(cells.width, dtype=np.bool_))
-    solved = _newton(cells, y, weights, prior, first, walls, tolerance)
+    return Task(cells, y, weights, Prior.of(np.full(cells.width, tau), SLOPE_SD, INTERCEPT_SD), walls)
+
+
+def fit_cells(asked: Task, start: Fit | None = None, tolerance: float = TOLERANCE, shape: Shape | None = None) -> Fit:
+    """As `fit`, for cells that are all as free."""
+    width = len(asked.prior.mean) - 2
+    solved = _newton(asked, _theta(start, np.ones(width)), tolerance, shape)
     return Fit(float(solved[0]), float(solved[1]), solved[2:])
 
 
@@ -207,7 +306,6 @@ class Prior:
         return Point(
             point.value - 0.5 * float((self.precision * away**2).sum()),
             point.gradient - self.precision * away,
-            point.curvature + np.diag(self.precision + 1e-6),
         )
 
 
@@ -219,42 +317,33 @@ def _walls(directed: Floats, free: npt.NDArray[np.bool_]) -> Floats:
     return walls
 
 
-def _newton(
-    columns: Columns,
-    y: Floats,
-    weights: Floats | None,
-    prior: Prior,
-    theta: Floats,
-    walls: Floats | None,
-    tolerance: float,
-) -> Floats:
-    here = prior.posterior(columns.at(theta, y, weights), theta)
+def _newton(asked: Task, theta: Floats, tolerance: float, shape: Shape | None) -> Floats:
+    here, fresh = asked.at(theta), shape is None
+    bowl = asked.shape(theta) if shape is None else shape
+    rose = np.inf
     for _ in range(_STEPS):
-        step = _step(here.curvature, here.gradient, theta, walls)
-        before = here.value
-        for halving in range(30):
-            there = theta + step / 2**halving
-            reached = prior.posterior(columns.at(there, y, weights), there)
-            if reached.value >= before:
-                theta, here = there, reached
-                break
-        if here.value - before < tolerance * max(1.0, abs(here.value)):
+        there, reached = _climb(asked, theta, here, bowl.step(here.gradient, theta), 30 if fresh else 1)
+        gain, climbed = reached.value - here.value, there is not theta
+        theta, here = there, reached
+        settled = gain < tolerance * max(1.0, abs(here.value))
+        # What is asked only roughly may settle on an old curvature, if that still leads upwards.
+        if settled and (fresh or (climbed and tolerance > TOLERANCE)):
             return theta
+        fresh = settled or gain > _SLOW * rose
+        if fresh:
+            bowl = asked.shape(theta)
+        rose = gain
     raise EbbtideError("The logistic fit did not settle; look for a feature with extreme values.")
 
 
-def _step(hessian: Floats, gradient: Floats, theta: Floats, walls: Floats | None) -> Floats:
-    """The step to the top of the quadratic model of the log posterior, within the walls.
-
-    Where the free step crosses one, the nearest point (in the model's metric) that crosses none.
-    """
-    root = np.linalg.cholesky(hessian)
-    step = solve_triangular(root, solve_triangular(root, gradient, lower=True), lower=True, trans="T")
-    if walls is None or not len(walls) or (short := -(walls @ (theta + step))).max() <= _ON_THE_WALL:
-        return np.asarray(step, dtype=np.float64)
-    across = solve_triangular(root, walls.T, lower=True)
-    pushes = _pushes(across.T @ across, short)
-    return np.asarray(step + solve_triangular(root, across @ pushes, lower=True, trans="T"), dtype=np.float64)
+def _climb(asked: Task, theta: Floats, here: Point, step: Floats, tries: int) -> tuple[Floats, Point]:
+    """The end of the step, or of its half and so on, that is not lower; where there is none, no step."""
+    for halving in range(tries):
+        there = theta + step / 2**halving
+        reached = asked.at(there)
+        if reached.value >= here.value:
+            return there, reached
+    return theta, here
 
 
 def _pushes(give: Floats, short: Floats) -> Floats:

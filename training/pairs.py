@@ -31,8 +31,9 @@ Rows = npt.NDArray[np.intp]
 PAIRS, TAU = 20, 0.2
 #: Rows' worth of curvature by which a cell's evidence is shrunk while pairs are looked for.
 _SHRINK = 10.0
-#: Pairs are looked for among so many of the rows: neighbouring snapshots of an account say the same.
-_LOOKED_AT = 30_000
+#: Pairs are looked for among all rows that left and so many of the others, which then count for those left out:
+#: neighbouring snapshots of an account say the same.
+_LOOKED_AT = 12_000
 
 
 @dataclass(frozen=True)
@@ -131,15 +132,24 @@ def _levelled(grid: Floats, axis: Axis, target: Target) -> Floats:
 
 def find(binned: Binned, log_odds: Floats, y: Floats, target: Target, most: int = PAIRS) -> Pairs:
     """The pairs whose cells explain most of what `log_odds` (n,) leave unexplained of y (n,)."""
-    thin = slice(None, None, max(1, len(y) // _LOOKED_AT))
-    p = expit(log_odds[thin])
-    evidence = _evidence(binned.codes[:, thin], [axis.width for axis in binned.axes], y[thin] - p, p * (1 - p))
+    rows, count = _looked_at(y)
+    p = expit(log_odds[rows])
+    left, bend = count * (y[rows] - p), count * p * (1 - p)
+    evidence = _evidence(binned.codes[:, rows], [axis.width for axis in binned.axes], left, bend)
     gains = [
         (float(evidence[i, j] - evidence[i, i] - evidence[j, j]), i, j)
         for i, j in combinations(range(len(binned.axes)), 2)
     ]
     chosen = tuple((i, j) for gain, i, j in sorted(gains, reverse=True)[:most] if gain > 0)
     return Pairs(binned.axes, chosen, _directed(binned.axes, chosen, target), target)
+
+
+def _looked_at(y: Floats) -> tuple[Rows, Floats]:
+    """Positions of the rows that pairs are looked for among, and how many rows each stands for."""
+    stayed, left = np.flatnonzero(y == 0), np.flatnonzero(y == 1)
+    thin = stayed[:: max(1, len(stayed) // _LOOKED_AT)]
+    count = np.full(len(thin), len(stayed) / max(1, len(thin)))
+    return np.concatenate([left, thin]), np.concatenate([np.ones(len(left)), count])
 
 
 def _evidence(codes: Rows, widths: Sequence[int], left: Floats, bend: Floats) -> Floats:
@@ -187,6 +197,11 @@ class Extension:
         theta = np.array([self.fit.a, self.fit.b, *self.fit.beta])
         return binned.cells(self.pairs, below).log_odds(theta)
 
+    def shape(self, binned: Binned, below: Floats, y: Floats) -> logistic.Shape:
+        """The curvature around the fit, for refits."""
+        asked = _task(self.pairs, binned, below, y)
+        return logistic.shape_at(self.fit, asked, np.ones(len(self.fit.beta)))
+
     def on(self, card: Scorecard) -> Scorecard:
         """The scorecard `b` times, with the grids beside its terms. Replicates are left out."""
         terms = tuple(term.with_table([self.fit.b * value for value in term.table]) for term in card.terms)
@@ -194,16 +209,19 @@ class Extension:
         return replace(card, base=base, terms=terms, grids=self.pairs.grids(self.fit.beta), base_replicates=())
 
 
+def _task(pairs: Pairs, binned: Binned, below: Floats, y: Floats, weights: Floats | None = None) -> logistic.Task:
+    return logistic.cells_task(binned.cells(pairs, below), y, TAU, pairs.directed, weights)
+
+
 def extend(binned: Binned, below: Floats, y: Floats, target: Target) -> Extension:
     """Find the pairs and fit them on top of log-odds `below` (n,)."""
     found = find(binned, below, y, target)
-    return Extension(found, logistic.fit_cells(binned.cells(found, below), y, TAU, found.directed))
+    return Extension(found, logistic.fit_cells(_task(found, binned, below, y)))
 
 
-def refit(extension: Extension, binned: Binned, below: Floats, y: Floats, weights: Floats) -> Extension:
-    """The same pairs, with rows counting `weights` (n,) times."""
-    cells = binned.cells(extension.pairs, below)
-    fit = logistic.fit_cells(
-        cells, y, TAU, extension.pairs.directed, weights, start=extension.fit, tolerance=logistic.ROUGHLY
-    )
-    return replace(extension, fit=fit)
+def refit(
+    extension: Extension, binned: Binned, below: Floats, y: Floats, weights: Floats, shape: logistic.Shape
+) -> Extension:
+    """The same pairs, with rows counting `weights` (n,) times; `shape`: of the extension."""
+    asked = _task(extension.pairs, binned, below, y, weights)
+    return replace(extension, fit=logistic.fit_cells(asked, extension.fit, logistic.ROUGHLY, shape))

@@ -55,6 +55,22 @@ def test_the_gradient_of_the_log_posterior_is_zero(seed: int, tau: float) -> Non
     assert x.T @ residual == pytest.approx(found.beta / tau**2, abs=1e-3)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([logistic.TOLERANCE, logistic.ROUGHLY]))
+def test_whatever_curvature_it_begins_with_the_top_is_where_it_was(seed: int, tolerance: float) -> None:
+    rng = np.random.default_rng(seed)
+    x, score = rng.normal(size=(400, 4)), rng.normal(size=400) - 1
+    y = (rng.random(400) < 1 / (1 + np.exp(-score - x[:, 0]))).astype(float)
+    tau, walls = np.full(4, 0.3), np.array([[0.0, -1, 0, 0, 0], [0, 0, 1, 0, 0]])
+    alone = logistic.fit(score, x, y, tau, directed=walls)
+    # of twice the rows, their labels thrown about, and far from the top: a bad guide
+    other = logistic.task(np.tile(score, 2), np.tile(x, (2, 1)), rng.permutation(np.tile(y, 2)), tau, directed=walls)
+    shape = logistic.shape_at(logistic.Fit(2.0, 1.5, np.zeros(4)), other, tau)
+    again = logistic.fit(score, x, y, tau, directed=walls, shape=shape, tolerance=tolerance)
+    close = 1e-6 if tolerance == logistic.TOLERANCE else 0.02
+    assert [again.a, again.b, *again.beta] == pytest.approx([alone.a, alone.b, *alone.beta], abs=close)
+
+
 def test_a_column_without_freedom_is_left_out() -> None:
     rng = np.random.default_rng(4)
     x, score, y = rng.normal(size=(300, 3)), rng.normal(size=300), (rng.random(300) < 0.3).astype(float)
