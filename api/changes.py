@@ -5,42 +5,29 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import numpy as np
+import polars as pl
 from flask import Response
 
 from api import change_schemas as schemas
 from api import cursors, payloads
 from api.auth import needs
 from api.bodies import answer, instant, linked, page_size, query
+from api.change_lines import OTHERS, part_line
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.health import target_in
 from api.service import Service, the_service
 from api.serving import Served
+from models.changes import PARTS, Given, changes
 from models.clock import isoformat
-from models.health import points
 from models.history import History
-from models.ledger import PARTS, Floats, Said, ledger
-from models.reasons import Subject
 from models.scorecard import Target
 from models.store.scores import StoredScore
 
 resource = Resource("changes", "Score history and the change ledger")
 
 LIMIT, MOST = 50, 500
-#: What the parts mean, said to people.
-MEANING = {
-    "corrected": "what is stored of these days has been corrected since",
-    "late": "told only later, though it had happened before",
-    "time": "time alone: old events fade, the renewal comes nearer",
-    "behaviour": "what happened in between",
-    "model": "another model",
-}
-#: Amounts that belong to no feature.
-OTHERS = {
-    "base": "what the models say of everybody",
-    "reference": "the risk that fifty points stand for",
-    "": "all features together",
-}
 
 
 @resource.route("/v1/accounts/<ident:account_id>/scores")
@@ -132,20 +119,12 @@ class _Side:
 
     def __init__(self, served: Served, score: StoredScore) -> None:
         self.served, self.score, self.values = served, score, score.values
-        self.said = Said(served.model, score.values["as_of"])
 
-    def corrected(self, target: Target, today: Floats, terms: Mapping[str, Floats]) -> dict[str, float]:
-        """What is said today of that moment less what was said then, by term; as one where features were not kept."""
-        if not self.score.features:
-            return {"": float(today[0]) - self.values[f"log_odds_{target}"]}
-        then = self.served.rows.contributions(target, self.score.features)
-        names = self.served.rows.cards[target].names
-        return {name: float(terms[name][0]) - amount for name, amount in zip(names, then, strict=True)}
-
-    def subjects(self, target: Target) -> dict[str, Subject]:
-        """What each term is about."""
-        rows = self.served.rows
-        return dict(zip(rows.cards[target].names, rows.tellers[target].subjects, strict=True))
+    def given(self, target: Target) -> Given:
+        """As the ledger takes it."""
+        log_odds = np.array([self.values[f"log_odds_{target}"]])
+        features = pl.DataFrame([self.score.features]) if self.score.features else None
+        return Given(self.served.model, self.values["as_of"], log_odds, features, np.array([features is not None]))
 
     def line(self, target: Target) -> dict[str, Any]:
         """How the side is told."""
@@ -171,16 +150,12 @@ def _side(service: Service, score: StoredScore) -> _Side:
 
 
 def _line(account_id: str, target: Target, held: History, first: _Side, last: _Side) -> dict[str, Any]:
-    found = ledger(held, [account_id], first.said, last.said, target)
-    begun = first.corrected(target, found.first, found.first_terms)
-    ended = last.corrected(target, found.last, found.last_terms)
-    corrected = {name: begun.get(name, 0.0) - ended.get(name, 0.0) for name in dict.fromkeys((*begun, *ended))}
-    amounts = {"corrected": corrected}
-    amounts |= {part: {name: float(amount[0]) for name, amount in found.amounts[part].items()} for part in PARTS}
-    about = first.subjects(target) | last.subjects(target)
-    parts = [_part(part, amounts[part], about) for part in MEANING]
-    if target == "churn":
-        _add_reference(parts[-1], first, last)
+    found = changes(held, [account_id], first.given(target), last.given(target), target)
+    about = first.served.subjects(target) | last.served.subjects(target)
+    amounts = {part: {name: float(amount[0]) for name, amount in found.amounts[part].items()} for part in PARTS}
+    parts = [part_line(part, amounts[part], about) for part in PARTS]
+    if found.reference:
+        add_reference(parts[-1], found.reference)
     return {
         "account_id": account_id,
         "target": target,
@@ -192,34 +167,8 @@ def _line(account_id: str, target: Target, held: History, first: _Side, last: _S
     }
 
 
-def _part(part: str, amounts: Mapping[str, float], about: Mapping[str, Subject]) -> dict[str, Any]:
-    lines = [_reason(name, amount, about) for name, amount in amounts.items() if amount]
-    lines.sort(key=lambda line: -abs(line["log_odds"]))
-    total = sum(amounts.values())
-    return {
-        "part": part,
-        "meaning": MEANING[part],
-        "log_odds": total,
-        "points": points(total),
-        "features": lines,
-    }
-
-
-def _reason(name: str, amount: float, about: Mapping[str, Subject]) -> dict[str, Any]:
-    subject = about.get(name)
-    return {
-        "feature": name,
-        "label": OTHERS[name] if subject is None else subject.label,
-        "component": None if subject is None else subject.component,
-        "log_odds": amount,
-        "points": points(amount),
-    }
-
-
-def _add_reference(part: dict[str, Any], first: _Side, last: _Side) -> None:
+def add_reference(part: dict[str, Any], moved: float) -> None:
     """Fifty points stand for another risk in another model: points that no log-odds account for."""
-    moved = points(first.served.model.health.reference - last.served.model.health.reference)
-    if moved:
-        line = {"feature": "reference", "label": OTHERS["reference"], "component": None}
-        part["features"].append({**line, "log_odds": 0.0, "points": moved})
-        part["points"] += moved
+    line = {"feature": "reference", "label": OTHERS["reference"], "component": None}
+    part["features"].append({**line, "log_odds": 0.0, "points": moved})
+    part["points"] += moved

@@ -29,9 +29,12 @@ from models.errors import UnknownList
 from models.health import BANDS
 from models.lists import KIND
 from models.store.access import Store
+from models.store.issued import KIND as ISSUED
 from models.store.lists import Filters, RiskList
 
 resource = Resource("risk-lists", "Risk lists")
+
+PATH = "/v1/risk-lists/silent"
 
 LIMIT, MOST = 50, 500
 #: Entries read at a time where the whole list is sent.
@@ -42,7 +45,7 @@ TEXTS = ("owner", "segment", "region", "band")
 KNOWN = (*TEXTS, "min_mrr", "rank_by", "limit", "cursor", "fields")
 MEMBERS = tuple(schemas.Entry().fields)
 _LONGEST = 512
-_LARGEST_RANK = 2**62
+LARGEST = 2**62
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Position:
     after: int
 
 
-@resource.route("/v1/risk-lists/silent")
+@resource.route(PATH)
 @needs("read")
 @operation(
     gives={200: (schemas.ListPage, "A page of the list, or as text/csv all that is left of it")},
@@ -86,12 +89,13 @@ def get_silent_list() -> Response:
     without `limit` it holds the whole list, filtered and ranked as asked.
     """
     service = the_service()
-    as_csv = _wants_csv(request.headers.get("Accept", ""))
+    as_csv = wants_csv(request.headers.get("Accept", ""))
     question = read_question(query(), whole=as_csv)
-    return _csv(service, question) if as_csv else _page(service, question)
+    position = position_of(service.lists, question)
+    return csv_of(service, question, position) if as_csv else page_of(service, question, position, PATH)
 
 
-def _wants_csv(accept: str) -> bool:
+def wants_csv(accept: str) -> bool:
     """What the caller takes. Raises `Problem` 406 where it is neither."""
     if accept in ("", "*/*", JSON):
         return False
@@ -154,27 +158,27 @@ def _limit(args: Mapping[str, str], refuse: Any, *, whole: bool) -> int | None:
     return limit
 
 
-def _page(service: Service, question: Question) -> Response:
-    position = _position(service.lists, question)
+def page_of(service: Service, question: Question, position: Position, path: str) -> Response:
+    """A page of a list as JSON; `path`: the address of its first one."""
     asked = (
         *(position.found.list_id, question.rank_by, question.filters, position.after, question.limit),
-        question.fields,
+        *(question.fields, path),
     )
     page = service.lists.pages.get(asked)
     if page is None:
-        page = _write(service.store, question, position)
+        page = _write(service.store, question, position, path)
         service.lists.pages.put(asked, page)
     return linked(Response(page.content, content_type=JSON), page.following)
 
 
-def _write(store: Store, question: Question, position: Position) -> Page:
+def _write(store: Store, question: Question, position: Position, path: str) -> Page:
     assert question.limit is not None
     rank = RANKS[question.rank_by]
     rows = store.page(position.found.list_id, rank, question.filters, position.after, question.limit + 1)
     more = len(rows) > question.limit
     rows = rows[: question.limit]
     cursor = cursors.write(position.found.list_id, rows[-1][rank], question.digest) if more else None
-    following = _next(question, cursor)
+    following = _next(question, cursor, path)
     head = {
         "list": list_line(position.found),
         "rank_by": question.rank_by,
@@ -182,7 +186,7 @@ def _write(store: Store, question: Question, position: Position) -> Page:
         "next_cursor": cursor,
         "next": following,
     }
-    entries = f"[{','.join(_entry(row, rank, question.fields) for row in rows)}]"
+    entries = f"[{','.join(entry(row, rank, question.fields) for row in rows)}]"
     return Page(with_member(encode(head), "entries", entries).encode(), following)
 
 
@@ -190,18 +194,21 @@ def list_line(found: RiskList) -> dict[str, Any]:
     """Which list it is."""
     return {
         "list_id": found.list_id,
+        "kind": found.kind,
         "as_of": isoformat(found.as_of),
         "published_at": isoformat(found.created_at),
         "model_id": found.model_id,
         "entries": found.entries,
         "population": found.population,
+        **({"parameters": found.parameters} if found.kind == ISSUED else {}),
     }
 
 
 _NAMES = ("account_id", "name", "owner", "segment", "region", "mrr", "currency", "p_silent", "p_churn")
 
 
-def _entry(row: Mapping[str, Any], rank: str, fields: frozenset[str] | None = None) -> str:
+def entry(row: Mapping[str, Any], rank: str, fields: frozenset[str] | None = None) -> str:
+    """An entry of a list as JSON; one of an issued list says its place, too."""
     line: dict[str, Any] = {
         "rank": row[rank],
         **{name: row[name] for name in _NAMES},
@@ -211,6 +218,8 @@ def _entry(row: Mapping[str, Any], rank: str, fields: frozenset[str] | None = No
         "trend": trend(row),
         "confidence": row["confidence"],
     }
+    if row["place"] is not None:
+        line["place"] = row["place"]
     # The reasons are JSON already, so they are put in their place as they are.
     reasons = row["reasons"] or "[]"
     if fields is None:
@@ -221,15 +230,15 @@ def _entry(row: Mapping[str, Any], rank: str, fields: frozenset[str] | None = No
     return with_member(encode(line), "reasons", reasons) if line else f'{{"reasons":{reasons}}}'
 
 
-def _csv(service: Service, question: Question) -> Response:
-    position = _position(service.lists, question)
+def csv_of(service: Service, question: Question, position: Position) -> Response:
+    """A list as CSV, all that is left of it or as much as was asked for."""
     found = position.found
     headers = {
         "Ebbtide-List-Id": str(found.list_id),
         "Ebbtide-As-Of": isoformat(found.as_of),
         "Ebbtide-Published-At": isoformat(found.created_at),
         "Ebbtide-Model-Id": found.model_id,
-        "Content-Disposition": f'attachment; filename="silent-list-{found.list_id}.csv"',
+        "Content-Disposition": f'attachment; filename="{found.kind}-list-{found.list_id}.csv"',
     }
     lines = _csv_lines(service.store, question, position)
     return Response(lines, content_type=f"{CSV}; charset=utf-8", headers=headers)
@@ -249,14 +258,14 @@ def _csv_lines(store: Store, question: Question, position: Position) -> Iterator
         after, left = rows[-1][rank], None if left is None else left - len(rows)
 
 
-def _position(lists: Lists, question: Question) -> Position:
+def position_of(lists: Lists, question: Question) -> Position:
     """Where to read. Raises `Problem`: 404 before the first list, 410 for one no longer kept, 422 for a bad cursor."""
     if question.cursor is None:
         try:
             return Position(lists.current(KIND), 0)
         except UnknownList as error:
             raise Problem(404, "no_list_yet", str(error)) from None
-    list_id, after, digest = _read_cursor(question.cursor)
+    list_id, after, digest = read_cursor(question.cursor)
     if digest != question.digest:
         raise cursors.bad("belongs to other filters; repeat those of its first page, or follow `next`")
     try:
@@ -265,18 +274,19 @@ def _position(lists: Lists, question: Question) -> Position:
         raise Problem(410, "list_expired", str(error)) from None
 
 
-def _read_cursor(cursor: str) -> tuple[int, int, str]:
+def read_cursor(cursor: str) -> tuple[int, int, str]:
+    """The list, the rank and the digest a cursor names. Raises `Problem` 422."""
     list_id, after, digest = cursors.read(cursor, int, int, str)
-    if not (0 <= list_id < _LARGEST_RANK and 0 <= after < _LARGEST_RANK):
+    if not (0 <= list_id < LARGEST and 0 <= after < LARGEST):
         raise cursors.bad("is not one of ours")
     return list_id, after, digest
 
 
-def _next(question: Question, cursor: str | None) -> str | None:
+def _next(question: Question, cursor: str | None, path: str) -> str | None:
     if cursor is None:
         return None
     asked = {name: value for name, value in vars(question.filters).items() if value is not None}
     query = asked | {"rank_by": question.rank_by, "limit": question.limit, "cursor": cursor}
     if question.fields is not None:
         query["fields"] = ",".join(name for name in MEMBERS if name in question.fields)
-    return f"/v1/risk-lists/silent?{urlencode(query)}"
+    return f"{path}?{urlencode(query)}"

@@ -396,11 +396,23 @@ class ListLine(ma.Schema):
     """Which list it is."""
 
     list_id = fields.Integer(required=True)
+    kind = fields.String(
+        required=True,
+        validate=validate.OneOf(["silent", "issued"]),
+        metadata=said("`silent`: published by a run; `issued`: picked from one for a team's week, kept for good"),
+    )
     as_of = fields.DateTime(required=True)
     published_at = fields.DateTime(required=True)
     model_id = fields.String(required=True)
     entries = fields.Integer(required=True, metadata=said("in the whole list, before filters"))
-    population = fields.Dict(required=True, metadata=said("accounts in all and by standing; how many were quiet"))
+    population = fields.Dict(
+        required=True,
+        metadata=said(
+            "accounts in all and by standing, how many were quiet; of an issued list: how many it was picked from "
+            "(`pool`), left out since somebody turned to them (`handled`), and what is at stake on it"
+        ),
+    )
+    parameters = fields.Dict(metadata=said("of an issued list: what was asked for, and the label's parameters"))
 
 
 class ListPage(ma.Schema):

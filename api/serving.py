@@ -20,8 +20,10 @@ from models.errors import ArtefactError
 from models.labels import DEFAULTS, LabelParams
 from models.loading import load_model
 from models.model import ChurnModel
+from models.reasons import Subject
 from models.registry import Manifest
 from models.rows import RowScorer
+from models.scorecard import Target
 
 #: Seconds between two looks at the pointer.
 LOOK_SECONDS = 1.0
@@ -40,6 +42,11 @@ class Served:
     def rows(self) -> RowScorer:
         """The model prepared for single rows."""
         return RowScorer(self.model)
+
+    def subjects(self, target: Target) -> dict[str, Subject]:
+        """What each term of a scorecard is about."""
+        rows = self.rows
+        return dict(zip(rows.cards[target].names, rows.tellers[target].subjects, strict=True))
 
 
 class Serving:

@@ -13,7 +13,7 @@ from models.history import History
 from models.labels import LabelParams
 from models.model import ChurnModel
 from models.standing import SCORED, standings
-from models.store import history, keys, lists, scores, scoring, upsert, watches
+from models.store import history, issued, keys, lists, scores, scoring, upsert, watches
 from models.store.engine import reading
 from models.store.migrate import check_schema
 
@@ -129,6 +129,35 @@ class Store:
         """A list published earlier. Raises `UnknownList` for one that is no longer kept."""
         with self.connection() as conn:
             return lists.get_list(conn, list_id)
+
+    def choose(self, source: lists.RiskList, order: issued.Order, now: datetime) -> issued.Pick:
+        """Pick a list to be issued; see `models.store.issued.choose`."""
+        return issued.choose(self.engine, source, order, now)
+
+    def freeze(self, chosen: issued.Pick, **how: Any) -> int:
+        """Keep a picked list for good; see `models.store.issued.freeze`."""
+        return issued.freeze(self.engine, chosen, **how)
+
+    def approached(self, days: int, now: datetime) -> set[str]:
+        """The accounts somebody turned to within so many days before a moment."""
+        with self.connection() as conn:
+            return issued.approached(conn, days, now)
+
+    def given(self, account_ids: Sequence[str], as_of: datetime, model_id: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The scores that a model gave some accounts at a moment, and their features; see `scores.scores_of`."""
+        with self.connection() as conn:
+            return scores.scores_of(conn, account_ids, as_of, model_id)
+
+    def known(self, account_ids: Sequence[str], at: datetime) -> History:
+        """What is known of some accounts now, fit for questions up to `at`."""
+        with reading(self.engine) as conn:
+            return history.read_history(conn, account_ids, observed_from=history.observed_from(conn, at))
+
+    def changes_of_list(self, list_id: int) -> dict[str, Any] | None:
+        """What changed since the list before an issued one, as it was told then. Raises `UnknownList`."""
+        with self.connection() as conn:
+            issued.get_issued(conn, list_id)
+            return issued.changes(conn, list_id)
 
     def page(self, list_id: int, rank_by: str, filters: lists.Filters, after: int, limit: int) -> list[dict[str, Any]]:
         """Entries of a list after a rank."""

@@ -1,6 +1,5 @@
 """Histories out of the store, whole, for some accounts, or chunk by chunk of the portfolio."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,11 +8,11 @@ from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 from models.history import TABLES, History
 from models.store import bulk
+from models.store.among import among, wanted
 from models.store.tables import CONTRACT
 
 #: Columns that stay in the store: no feature, label or report reads them.
@@ -44,9 +43,8 @@ def read_history(
     """
     if account_ids is None:
         return read_range(conn, None, None, delay=delay, observed_from=observed_from)
-    wanted = _wanted(conn, account_ids)
-    dialect = conn.dialect.name
-    frames = {name: bulk.select(conn, _about(dialect, name), _schema(name), wanted) for name in TABLES}
+    dialect, ids = conn.dialect.name, wanted(conn, account_ids)
+    frames = {name: bulk.select(conn, _about(dialect, name), _schema(name), ids) for name in TABLES}
     return _history(frames, delay, observed_from)
 
 
@@ -121,20 +119,9 @@ def _read(name: str) -> sa.Select[Any]:
     return sa.select(*(CONTRACT[name].c[column] for column in _schema(name)))
 
 
-def _wanted(conn: Connection, account_ids: Sequence[str]) -> dict[str, Any]:
-    """One parameter however many accounts: no limit on their number, one statement for all numbers of them."""
-    ids = list(dict.fromkeys(account_ids))
-    return {"wanted": ids if conn.dialect.name == "postgresql" else json.dumps(ids)}
-
-
 @cache
 def _about(dialect: str, name: str) -> sa.Select[Any]:
-    account_id = CONTRACT[name].c.account_id
-    query = _read(name)
-    if dialect == "postgresql":
-        return query.where(account_id == sa.any_(sa.bindparam("wanted", type_=postgresql.ARRAY(sa.Text))))
-    listed = sa.func.json_each(sa.bindparam("wanted", type_=sa.Text)).table_valued("value")
-    return query.where(account_id.in_(sa.select(listed.c.value)))
+    return _read(name).where(among(dialect, CONTRACT[name].c.account_id))
 
 
 def _between(name: str, low: str | None, high: str | None) -> sa.Select[Any]:

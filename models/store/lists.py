@@ -26,7 +26,9 @@ from models.store.tables import RANKS, current_list, risk_list_entries, risk_lis
 from models.store.types import schema
 
 #: What `publish_list` takes, column -> type; it numbers the ranks itself.
-ENTRY_SCHEMA = {name: dtype for name, dtype in schema(risk_list_entries).items() if name not in ("list_id", *RANKS)}
+ENTRY_SCHEMA = {
+    name: dtype for name, dtype in schema(risk_list_entries).items() if name not in ("list_id", *RANKS, "place")
+}
 
 BATCH_ROWS = 20_000
 #: Published lists kept per kind, so that cursors and reports into yesterday's list go on working.
@@ -146,6 +148,13 @@ def count(conn: Connection, list_id: int, filters: Filters | None = None) -> int
         query.where(*_conditions(_chosen(filters or Filters()))), _values(list_id, filters or Filters())
     )
     return int(found or 0)
+
+
+def fitting(conn: Connection, list_id: int, rank_by: str, filters: Filters) -> list[str]:
+    """The accounts that the filters leave, in order of a ranking."""
+    columns = risk_list_entries.c
+    query = sa.select(columns.account_id).where(*_conditions(_chosen(filters))).order_by(columns[rank_by])
+    return list(conn.scalars(query, _values(list_id, filters)))
 
 
 _LIMIT = sa.bindparam("limit", type_=sa.Integer)

@@ -4,6 +4,7 @@
 speaks for an account now, so reading it is two look-ups by primary key however long the history is.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy.schema import CreateTable
 
 from models.errors import ContractError, NotScored
 from models.store import bulk
+from models.store.among import among, wanted
 from models.store.codec import Layout, decode, decode_frame, encode
 from models.store.engine import writing
 from models.store.history import account_ranges, within
@@ -123,7 +125,25 @@ def read_scores(conn: Connection, as_of: datetime, model_id: str) -> tuple[pl.Da
     (null where nothing was).
     """
     query = sa.select(scores).where(scores.c.as_of == as_of, scores.c.model_id == model_id)
-    found = bulk.select_many(conn, query.order_by(scores.c.account_id), schema(scores))
+    return _decoded(conn, bulk.select_many(conn, query.order_by(scores.c.account_id), schema(scores)))
+
+
+def scores_of(
+    conn: Connection, account_ids: Sequence[str], as_of: datetime, model_id: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same for those of some accounts that have such a score; each is a look-up by primary key.
+
+    The features have a column `kept`, too: whether they were.
+    """
+    query = sa.select(scores).where(
+        among(conn.dialect.name, scores.c.account_id), scores.c.as_of == as_of, scores.c.model_id == model_id
+    )
+    found = bulk.select(conn, query.order_by(scores.c.account_id), schema(scores), wanted(conn, account_ids))
+    given, features = _decoded(conn, found)
+    return given, features.with_columns(found["layout_id"].is_not_null().alias("kept"))
+
+
+def _decoded(conn: Connection, found: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     decoded = [
         part.select("account_id").hstack(decode_frame(part["features"], _layout(conn, str(part["layout_id"][0]))))
         for part in found.filter(pl.col("layout_id").is_not_null()).partition_by("layout_id")

@@ -165,9 +165,19 @@ risk_list_entries = sa.Table(
     sa.Column("moving_91d", TEXT),
     sa.Column("confidence", TEXT, nullable=False),
     sa.Column("reasons", TEXT),  # JSON
+    sa.Column("place", sa.BigInteger),  # of an issued list: in the ranking it was picked from
     sa.Index(None, "list_id", "rank_by_probability", unique=True),
     sa.Index(None, "list_id", "account_id", unique=True),
     *(sa.Index(None, "list_id", column, rank) for column in LIST_FILTERS for rank in RANKS),
+)
+
+#: What an issued list was picked from, and what changed since the one before.
+risk_list_receipts = sa.Table(
+    "risk_list_receipts",
+    metadata,
+    sa.Column("list_id", SERIAL, sa.ForeignKey("risk_lists.list_id"), primary_key=True, autoincrement=False),
+    sa.Column("pool", sa.LargeBinary, nullable=False),  # account ids, see models.store.issued
+    sa.Column("changes", sa.JSON(none_as_null=True)),  # null: there was none before
 )
 
 current_list = sa.Table(

@@ -26,7 +26,7 @@ LAYERS = (
     ("history",),
     ("features", "labels", "voice", "standing"),
     ("lookup", "terms", "scorecard", "health"),
-    ("schema", "model", "scalar", "reasons", "rows", "scoring", "lists", "ledger"),
+    ("schema", "model", "scalar", "reasons", "rows", "scoring", "lists", "picking", "moves", "ledger", "changes"),
     ("monitor",),
     ("imports", "tables", "registry", "store", "loading", "settings", "terminal"),
 )

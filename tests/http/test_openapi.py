@@ -34,7 +34,7 @@ CHECKS = (
 
 #: Every described operation.
 OPERATIONS = [
-    (path.replace("/accounts/a", "/accounts/{account_id}"), method)
+    (path.replace("/accounts/a", "/accounts/{account_id}").replace("/risk-lists/1", "/risk-lists/{list_id}"), method)
     for name, (method, path, _, _) in ROUTES.items()
     if name != "openapi_json"
 ]

@@ -65,7 +65,7 @@ def test_an_entry_is_kept_as_it_was(store: Engine) -> None:
     with store.connect() as conn:
         (found,) = page(conn, list_id)
         whole = frame(conn, list_id)
-    assert found == row | {"list_id": list_id, "rank_by_loss": 1, "rank_by_probability": 1}
+    assert found == row | {"list_id": list_id, "rank_by_loss": 1, "rank_by_probability": 1, "place": None}
     assert whole.select(*ENTRY_SCHEMA).rows(named=True) == [row]
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from models.store import history, lists, scores
+from models.store.among import wanted
 from models.store.lists import Filters, publish_list
 from models.store.scores import save_scores
 from models.store.tables import CONTRACT, LIST_FILTERS, RANKS
@@ -123,13 +124,13 @@ def test_the_latest_score_is_two_look_ups_by_primary_key(filled: Connection) -> 
 @pytest.mark.parametrize("table", ["interactions", "surveys"])
 def test_one_account_is_found_by_its_id(filled: Connection, table: str) -> None:
     several = history._about(filled.dialect.name, table)
-    wanted = history._wanted(filled, ["a00007", "a00008"])
+    ids = wanted(filled, ["a00007", "a00008"])
     explain = "EXPLAIN QUERY PLAN" if filled.dialect.name == "sqlite" else "EXPLAIN"
     compiled = several.compile(dialect=filled.dialect)
     if filled.dialect.name == "sqlite":
-        found = "\n".join(str(row[3]) for row in filled.exec_driver_sql(f"{explain} {compiled}", (wanted["wanted"],)))
+        found = "\n".join(str(row[3]) for row in filled.exec_driver_sql(f"{explain} {compiled}", (ids["wanted"],)))
     else:
-        found = "\n".join(row[0] for row in filled.exec_driver_sql(f"{explain} {compiled}", wanted))
+        found = "\n".join(row[0] for row in filled.exec_driver_sql(f"{explain} {compiled}", ids))
     assert f"ix_{table}_account_id" in found, found
 
 

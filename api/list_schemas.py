@@ -1,0 +1,112 @@
+"""The shapes of issued lists, for the OpenAPI document."""
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from api.change_schemas import Part
+from api.schemas import said
+from api.score_schemas import Entry, ListLine, ListPage, Loss
+from models.health import BANDS
+from models.moves import MEANING
+
+
+class IssueRequest(ma.Schema):
+    """POST /v1/risk-lists: how many, out of whom, and which list came before."""
+
+    capacity = fields.Integer(
+        required=True, validate=validate.Range(1, 500), metadata=said("how many accounts fit the team's week")
+    )
+    since = fields.Integer(
+        allow_none=True,
+        validate=validate.Range(min=1),
+        metadata=said("the list issued before: its accounts stay until they are clearly out, and `changes` is told"),
+    )
+    buffer = fields.Integer(
+        validate=validate.Range(0, 499),
+        metadata=said("places on either side of the capacity within which nobody comes or leaves; a quarter of it"),
+    )
+    handled_within_days = fields.Integer(
+        load_default=28,
+        validate=validate.Range(0, 365),
+        metadata=said("leave out accounts with outreach within so many days before now; 0: nobody"),
+    )
+    rank_by = fields.String(load_default="expected_loss", validate=validate.OneOf(["expected_loss", "probability"]))
+    owner = fields.String(allow_none=True)
+    segment = fields.String(allow_none=True)
+    region = fields.String(allow_none=True)
+    band = fields.String(allow_none=True, validate=validate.OneOf([*BANDS, None]))
+    min_mrr = fields.Float(allow_none=True, validate=validate.Range(min=0), metadata=said("leaves out unknown revenue"))
+
+
+class KeptEntry(Entry):
+    """An account on a list that was kept."""
+
+    place = fields.Integer(
+        metadata=said("of an issued list: its place among those it was picked from; beyond the capacity: held")
+    )
+
+
+class KeptListPage(ListPage):
+    """GET /v1/risk-lists/{list_id}."""
+
+    entries = fields.List(fields.Nested(KeptEntry), required=True)
+
+
+class Then(ma.Schema):
+    """An account's risk behind one of two lists."""
+
+    p_silent = fields.Float(required=True)
+    expected_revenue_loss = fields.Nested(Loss, required=True, allow_none=True)
+    quiet = fields.Boolean(required=True, allow_none=True)
+
+
+class Move(ma.Schema):
+    """An account that is on either of two lists."""
+
+    account_id = fields.String(required=True)
+    name = fields.String(required=True, allow_none=True)
+    why = fields.String(required=True, validate=validate.OneOf(list(MEANING)))
+    sentence = fields.String(required=True)
+    place = fields.Integer(required=True, allow_none=True, metadata=said("now; null: could not be picked"))
+    then = fields.Nested(Then, required=True, allow_none=True, metadata=said("null: had no score"))
+    now = fields.Nested(Then, required=True, allow_none=True, metadata=said("null: has no score"))
+    parts = fields.List(
+        fields.Nested(Part),
+        required=True,
+        allow_none=True,
+        metadata=said("why the log-odds of `p_silent` changed, as an exact sum, each with its strongest features"),
+    )
+
+
+class Since(ma.Schema):
+    """The list before."""
+
+    list_id = fields.Integer(required=True)
+    as_of = fields.DateTime(required=True)
+    model_id = fields.String(required=True)
+
+
+class ListChanges(ma.Schema):
+    """What changed between two issued lists."""
+
+    since = fields.Nested(Since, required=True)
+    new = fields.List(fields.Nested(Move), required=True)
+    left = fields.List(fields.Nested(Move), required=True)
+    stayed = fields.List(fields.Nested(Move), required=True)
+
+
+class ListChangesAnswer(ma.Schema):
+    """GET /v1/risk-lists/{list_id}/changes."""
+
+    list_id = fields.Integer(required=True)
+    changes = fields.Nested(ListChanges, required=True, allow_none=True)
+
+
+class IssuedList(ma.Schema):
+    """A list as it is issued."""
+
+    list = fields.Nested(ListLine, required=True)
+    changes = fields.Nested(
+        ListChanges, required=True, allow_none=True, metadata=said("null where it was issued without `since`")
+    )
+    entries = fields.List(fields.Nested(KeptEntry), required=True)

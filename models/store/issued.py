@@ -1,0 +1,150 @@
+"""Issued lists: what a team took with it into the week, frozen with everything that explains and grades it later.
+
+A published list holds every quiet customer and makes room for the next ones after a few runs. An issued list is a pick
+from one: at most `MOST` entries, the question they answered, and the pool they were picked from (who else might have
+been on it). It is kept for good.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from models.errors import UnknownList
+from models.lists import ranked
+from models.picking import pick
+from models.store import bulk, lists
+from models.store.among import among, wanted
+from models.store.engine import reading, writing
+from models.store.lists import ENTRY_SCHEMA, Filters, RiskList
+from models.store.tables import CONTRACT, risk_list_entries, risk_list_receipts, risk_lists
+
+KIND = "issued"
+#: The largest capacity.
+MOST = 500
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a list is issued for: `capacity` accounts by `rank_by` (a column of the store) among those that fit the
+    filters and were not approached within `handled_days`; `buffer` and `since` as in `models.picking`."""
+
+    capacity: int
+    buffer: int
+    rank_by: str
+    filters: Filters
+    handled_days: int
+    since: int | None
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A list about to be issued. `entries`: `ENTRY_SCHEMA` and `place`, in order of place. `pool`: the account ids that
+    could have been picked, in order of the ranking. `handled`: those that fit but were approached lately. `before`: the
+    list of `since` and its entries."""
+
+    order: Order
+    source: RiskList
+    entries: pl.DataFrame
+    pool: list[str]
+    handled: list[str]
+    before: tuple[RiskList, pl.DataFrame] | None
+
+
+def choose(engine: Engine, source: RiskList, order: Order, now: datetime) -> Pick:
+    """Pick from a published list. Raises `UnknownList` where `since` is no issued list, or as of a later moment."""
+    with reading(engine) as conn:
+        lists.get_list(conn, source.list_id)
+        before = None if order.since is None else _before(conn, order.since, source)
+        fit = lists.fitting(conn, source.list_id, order.rank_by, order.filters)
+        lately = approached(conn, order.handled_days, now)
+        free = [account_id for account_id in fit if account_id not in lately]
+        there = () if before is None else before[1]["account_id"].to_list()
+        taken = pick(free[: order.capacity + order.buffer], there, order.capacity, order.buffer)
+        entries = entries_of(conn, source.list_id, taken)
+    place = {account_id: i for i, account_id in enumerate(free[: order.capacity + order.buffer], 1)}
+    places = [place[account_id] for account_id in entries["account_id"]]
+    placed = entries.with_columns(pl.Series("place", places, pl.Int64)).sort("place")
+    handled = [account_id for account_id in fit if account_id in lately]
+    return Pick(order, source, placed, free, handled, before)
+
+
+def freeze(
+    engine: Engine,
+    chosen: Pick,
+    *,
+    population: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    changes: Mapping[str, Any] | None,
+    created_at: datetime,
+) -> int:
+    """Keep a list for good; gives its list_id. One transaction."""
+    source = chosen.source
+    row = {"kind": KIND, "as_of": source.as_of, "model_id": source.model_id, "created_at": created_at}
+    counts = {"entries": chosen.entries.height, "population": dict(population), "parameters": dict(parameters)}
+    with writing(engine) as conn:
+        insert = risk_lists.insert().values(**row, **counts, status="published").returning(risk_lists.c.list_id)
+        list_id = int(conn.execute(insert).scalar_one())
+        numbered = ranked(chosen.entries).with_columns(pl.lit(list_id, pl.Int64).alias("list_id"))
+        bulk.append(conn, risk_list_entries, numbered)
+        receipt = {"list_id": list_id, "pool": _packed(chosen.pool), "changes": changes}
+        conn.execute(risk_list_receipts.insert().values(receipt))
+    return list_id
+
+
+def get_issued(conn: Connection, list_id: int) -> RiskList:
+    """An issued list. Raises `UnknownList`."""
+    try:
+        found = lists.get_list(conn, list_id)
+    except UnknownList:
+        found = None
+    if found is None or found.kind != KIND:
+        raise UnknownList(f"There is no issued list {list_id}.")
+    return found
+
+
+def changes(conn: Connection, list_id: int) -> dict[str, Any] | None:
+    """What changed since the list before, as it was told when the list was issued; None: there was none before."""
+    found: dict[str, Any] | None = conn.scalar(
+        sa.select(risk_list_receipts.c.changes).where(risk_list_receipts.c.list_id == list_id)
+    )
+    return found
+
+
+def pool(conn: Connection, list_id: int) -> list[str]:
+    """The accounts an issued list was picked from, itself included."""
+    packed = conn.scalar(sa.select(risk_list_receipts.c.pool).where(risk_list_receipts.c.list_id == list_id))
+    return list(json.loads(zlib.decompress(packed))) if packed is not None else []
+
+
+def entries_of(conn: Connection, list_id: int, account_ids: Sequence[str]) -> pl.DataFrame:
+    """The entries that some accounts have on a list, in the columns of `ENTRY_SCHEMA`."""
+    columns = [risk_list_entries.c[name] for name in ENTRY_SCHEMA]
+    mine = sa.select(*columns).where(
+        risk_list_entries.c.list_id == list_id, among(conn.dialect.name, risk_list_entries.c.account_id)
+    )
+    return bulk.select(conn, mine, ENTRY_SCHEMA, wanted(conn, account_ids))
+
+
+def approached(conn: Connection, days: int, now: datetime) -> set[str]:
+    """The accounts somebody turned to within so many days before `now`, or deliberately left alone."""
+    outreach = CONTRACT["outreach"].c
+    query = sa.select(outreach.account_id).where(outreach.at > now - timedelta(days=days), outreach.at <= now)
+    return set(conn.scalars(query)) if days else set()
+
+
+def _before(conn: Connection, list_id: int, source: RiskList) -> tuple[RiskList, pl.DataFrame]:
+    found = get_issued(conn, list_id)
+    if found.as_of > source.as_of:
+        raise UnknownList(f"List {list_id} is as of a later moment than the current list.")
+    return found, lists.frame(conn, list_id).drop("list_id")
+
+
+def _packed(account_ids: Sequence[str]) -> bytes:
+    return zlib.compress(json.dumps(account_ids, ensure_ascii=False).encode())
