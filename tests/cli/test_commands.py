@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from models.errors import PromotionRefused
 from tests.tables import rows, write
 
 ROOT = Path(__file__).parents[2]
+Typed = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,22 @@ def run(folder: Path, *args: str, **variables: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Typed:
+    """As `run`, without a process of its own: for what ends before it has begun."""
+
+    def typed(folder: Path, *args: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("EBBTIDE_DATABASE_URL", f"sqlite:///{folder}/ebbtide.db")
+        monkeypatch.setenv("EBBTIDE_ARTIFACTS", str(folder / "artefacts"))
+        with pytest.raises(SystemExit) as left:
+            main(list(args))
+        found = capfd.readouterr()
+        return int(left.value.code or 0), found.out, found.err
+
+    return typed
+
+
 def test_help_lists_every_command() -> None:
     code, out, _ = run(ROOT, "--help")
     assert code == 0
@@ -59,8 +77,8 @@ def test_help_lists_every_command() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help(name: str) -> None:
-    code, out, err = run(ROOT, name, "--help")
+def test_every_command_has_help(typed: Typed, name: str) -> None:
+    code, out, err = typed(ROOT, name, "--help")
     assert (code, err) == (0, "")
     assert "Usage:" in out
 
@@ -99,12 +117,20 @@ def test_every_command_has_help(name: str) -> None:
         (("keys", "revoke", "nobody"), 1, "nobody"),
     ],
 )
-def test_wrong_use_is_one_clear_sentence(place: Path, args: tuple[str, ...], code: int, said: str) -> None:
-    found, out, err = run(place, *args)
+def test_wrong_use_is_one_clear_sentence(
+    place: Path, typed: Typed, args: tuple[str, ...], code: int, said: str
+) -> None:
+    found, out, err = typed(place, *args)
     assert found == code
     assert said in err
     assert "Traceback" not in err
     assert out == ""
+
+
+def test_a_process_leaves_as_the_command_does(place: Path) -> None:
+    code, out, err = run(place, "keys", "revoke", "nobody")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "nobody" in err
 
 
 def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
