@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "monitor": ("api.commands", "monitor", "Has what the model sees changed, and does what it says still come true?"),
     "serve": ("api.commands", "serve", "Serve the API."),
-    "keys": ("api.commands", "keys", "API keys: create, list, revoke; and the key that signs artefacts."),
+    "keys": ("api.key_commands", "keys", "API keys: create, list, rotate, revoke; and the key that signs artefacts."),
 }
 
 

@@ -44,7 +44,7 @@ def put_account(account_id: str) -> Response:
 
 
 @resource.route("/v1/accounts", methods=["POST"])
-@needs("write")
+@needs("write", restricted="narrowed")
 @operation(
     gives={
         200: (schemas.BatchAnswer, "Every item was accepted"),

@@ -1,8 +1,16 @@
 """Who may do what: API keys in `Authorization: Bearer <key>` or `X-API-Key: <key>`.
 
-    no key, or one that is none of ours         401
-    a key without the scope the route needs     403
-    /healthz /readyz /metrics /openapi.json     open: they say nothing about any account
+    no key, or one that is none of ours           401
+    a key without the scope the route needs       403
+    /healthz /readyz /metrics /openapi.json       open: they say nothing about any account
+
+A key can be restricted to a book (`models.store.books`). Each route says by `needs(..., restricted=)` what that means:
+
+    a route with <account_id> in its address      an account outside the book is answered as one nobody has described,
+                                                  here, before anything else of the request is looked at
+    restricted="refused" (the default)            403: the route speaks of more than one account and does not ask
+    restricted="narrowed"                         the view passes `the_book()` to every query about accounts
+    restricted="harmless"                         the route says nothing about any account
 
 A key that was checked is trusted for `TRUST_SECONDS` by the process that checked it, so a revoked key works that
 much longer at most, and a request does not cost a look-up each.
@@ -14,13 +22,15 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
 from flask import current_app, g, request
 
 from api.errors import Problem
+from models.errors import UnknownAccount
 from models.store.access import Store
+from models.store.books import Book
 from models.store.errors import StoreError
 from models.store.keys import USE_STEP, ApiKey
 
@@ -32,6 +42,7 @@ _BEARER = "bearer "
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="ebbtide"'}
 
 _View = TypeVar("_View", bound=Callable[..., Any])
+Restricted = Literal["refused", "narrowed", "harmless"]
 
 
 class Keys:
@@ -45,13 +56,13 @@ class Keys:
         self._lock = threading.Lock()
 
     def find(self, presented: str) -> ApiKey | None:
-        """The key this text is; None if it is none of ours or revoked."""
+        """The key this text is; None if it is none of ours, revoked or expired."""
         # The digest is the name under which a checked key is remembered; the secret itself is kept nowhere.
         digest = sha256(presented.encode("utf-8", "surrogateescape")).digest()
         known = self._trusted.get(digest)
-        if known is not None and time.monotonic() < known[0]:
+        if known is not None and time.monotonic() < known[0] and self._still(known[1]):
             return known[1]
-        key = self._store.key(presented)
+        key = self._store.key(presented, self._clock())
         with self._lock:
             self._trusted.pop(digest, None)
             if key is None:
@@ -61,6 +72,9 @@ class Keys:
             self._trusted[digest] = (time.monotonic() + TRUST_SECONDS, key)
         self._remember_use(key)
         return key
+
+    def _still(self, key: ApiKey) -> bool:
+        return key.valid_until is None or self._clock() < key.valid_until
 
     def _remember_use(self, key: ApiKey) -> None:
         now = self._clock()
@@ -75,14 +89,19 @@ def _touch(store: Store, key: ApiKey, at: datetime) -> None:
         structlog.get_logger().warning("key_use_not_recorded", key_id=key.key_id, reason=str(error))
 
 
-def needs(scope: str) -> Callable[[_View], _View]:
-    """Only callers whose key has this scope get to the view. Raises `Problem` 401 or 403."""
+def needs(scope: str, *, restricted: Restricted = "refused") -> Callable[[_View], _View]:
+    """Only callers whose key has this scope get to the view, restricted ones as far as `restricted` says.
+
+    Raises `Problem` 401 or 403, and `UnknownAccount` for an account in the address that is not in the caller's book.
+    """
 
     def decorate(view: _View) -> _View:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            keys: Keys = current_app.extensions["ebbtide"].keys
-            _check(keys, scope)
+            service = current_app.extensions["ebbtide"]
+            key = _check(service.keys, scope)
+            if key.book.restricted:
+                _check_book(service.store, key, kwargs.get("account_id"), restricted)
             return view(*args, **kwargs)
 
         return guarded  # type: ignore[return-value]
@@ -90,17 +109,41 @@ def needs(scope: str) -> Callable[[_View], _View]:
     return decorate
 
 
-def _check(keys: Keys, scope: str) -> None:
+def the_key() -> ApiKey:
+    """The key of the caller. Only in views that `needs` guards."""
+    key: ApiKey = g.key
+    return key
+
+
+def the_book() -> Book:
+    """The accounts the caller may know of. Only in views that `needs` guards."""
+    return the_key().book
+
+
+def _check_book(store: Store, key: ApiKey, account_id: str | None, restricted: Restricted) -> None:
+    if account_id is not None:
+        # The same look-up and the same words, whether the account is somebody else's or nobody's.
+        if account_id not in store.held(key.book, [account_id]):
+            raise UnknownAccount(f"There is no account {account_id!r}.")
+    elif restricted == "refused":
+        detail = f"The key {key.name!r} is restricted to some accounts, and this address speaks of all."
+        raise Problem(403, "restricted_key", detail)
+
+
+def _check(keys: Keys, scope: str) -> ApiKey:
     presented = _presented()
     if not presented:
         detail = "This address needs an API key; send it as Authorization: Bearer <key>."
         raise Problem(401, "unauthenticated", detail, headers=_CHALLENGE)
     key = keys.find(presented)
     if key is None:
-        raise Problem(401, "unauthenticated", "This API key is not known or was revoked.", headers=_CHALLENGE)
-    g.key_id = key.key_id
+        raise Problem(
+            401, "unauthenticated", "This API key is not known, has expired or was revoked.", headers=_CHALLENGE
+        )
+    g.key_id, g.key = key.key_id, key
     if not key.allows(scope):
         raise Problem(403, "forbidden", f"The key {key.name!r} lacks the scope {scope!r}.")
+    return key
 
 
 def _presented() -> str:

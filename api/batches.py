@@ -1,18 +1,23 @@
 """Batches of contract rows: checked column by column, upserted together, answered item by item."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import polars as pl
 from flask import Response
 
+from api.auth import the_book
 from api.bodies import answer, escape, items_of, json_body
-from api.checking import Fault, check_rows
+from api.checking import Fault, Rows, check_rows
 from api.errors import FieldError
 from api.rescoring import Outcome
 from api.service import Service
+from models.accounts import ACCOUNTS
 from models.columns import Table
 from models.imports.check import CLOCK_SKEW
+from models.store.books import Book
+from models.store.tables import BOOK
 
 MOST_ITEMS = 10_000
 #: What the store says became of a row -> status and, where the caller may wonder, a note.
@@ -39,7 +44,7 @@ class Written:
 def write(service: Service, table: Table, rows: Sequence[Any]) -> Written:
     """Check and upsert rows of a table, and have the accounts they touched scored."""
     # Clocks differ a little; a day ahead is a mistake.
-    checked = check_rows(table, rows, service.clock() + CLOCK_SKEW)
+    checked = _within_book(service, table, check_rows(table, rows, service.clock() + CLOCK_SKEW))
     outcomes: list[str | None] = [None] * len(rows)
     touched: set[str] = set()
     if checked.frame.height:
@@ -52,6 +57,28 @@ def write(service: Service, table: Table, rows: Sequence[Any]) -> Written:
         faults.setdefault(fault.row, []).append(fault)
     scores = service.rescoring.facts_arrived(touched)
     return Written([_id(table, row) for row in rows], outcomes, faults, checked.unknown, scores)
+
+
+def _within_book(service: Service, table: Table, checked: Rows) -> Rows:
+    """The rows a restricted caller may write: of accounts of his book, which they must not leave."""
+    book, frame = the_book(), checked.frame
+    if not book.restricted or frame.is_empty():
+        return checked
+    there = service.store.held(book, frame["account_id"].unique().to_list())
+    told = frame.select("account_id", *(BOOK if table is ACCOUNTS else ())).rows()
+    found = [_outside(book, there, number, *row) for number, row in zip(checked.numbers, told, strict=True)]
+    inside = pl.Series([fault is None for fault in found], dtype=pl.Boolean)
+    faults = [*checked.faults, *(fault for fault in found if fault is not None)]
+    return replace(checked, frame=frame.filter(inside), numbers=checked.numbers.filter(inside), faults=faults)
+
+
+def _outside(book: Book, there: set[str], number: int, account_id: str, *becomes: str | None) -> Fault | None:
+    """What keeps a restricted caller from writing a row; `becomes`: the owner and segment an account would have."""
+    if account_id not in there:
+        return Fault(number, "account_id", "unknown_account", f"There is no account {account_id!r}.")
+    if becomes and not book.takes(*becomes):
+        return Fault(number, "", "outside_book", "would take the account out of those this key is restricted to")
+    return None
 
 
 def post_batch(service: Service, table: Table) -> Response:

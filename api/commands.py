@@ -1,4 +1,4 @@
-"""Commands of the service side: import, score, risk-list, serve, keys."""
+"""Commands of the service side: import, score, monitor, risk-list, serve."""
 
 import json
 import os
@@ -311,59 +311,3 @@ def serve(host: str, port: int, workers: int, threads: int) -> None:
     command = [sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn_conf", *options, "api.wsgi:build()"]
     # The server takes this process's place, so that signals reach it directly.
     os.execv(sys.executable, command)  # noqa: S606
-
-
-@click.group()
-def keys() -> None:
-    """API keys: create, list, revoke; and the key that signs artefacts."""
-
-
-@keys.command()
-@click.option("--name", required=True, help="Who uses it.")
-@click.option("--scope", "scopes", multiple=True, type=click.Choice(["read", "write", "admin"]), required=True)
-def create(name: str, scopes: tuple[str, ...]) -> None:
-    """Make a key. It is shown once: only its hash is kept."""
-    from models.store.keys import create_key
-
-    key, text = create_key(_store(Settings.from_environment(os.environ)), name, scopes, now())
-    click.echo(f"key {key.key_id} for {key.name} ({', '.join(key.scopes)}); keep it, it is not shown again:", err=True)
-    click.echo(text)
-
-
-@keys.command("signing-key")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="A new file, mode 600.")
-def signing_key(out: Path) -> None:
-    """Make a private key that signs artefacts, and show its public key."""
-    from models.registry import create_key
-
-    key = create_key(out)
-    click.echo(
-        f"{out}: private key {key.key_id}; where models are trained, set EBBTIDE_SIGNING_KEY to this file. "
-        "Where they are served, set EBBTIDE_VERIFY_KEYS to its public key:",
-        err=True,
-    )
-    click.echo(key.public)
-
-
-@keys.command("list")
-def list_() -> None:
-    """Every key, without its secret."""
-    from models.store.engine import reading
-    from models.store.keys import list_keys
-
-    table = Table("key", "name", "scopes", "created", "last used", "revoked", box=None)
-    with reading(_store(Settings.from_environment(os.environ))) as conn:
-        for key in list_keys(conn):
-            times = (isoformat(at) if at else "" for at in (key.created_at, key.last_used_at, key.revoked_at))
-            table.add_row(key.key_id, Text(key.name), ", ".join(key.scopes), *times)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-@keys.command()
-@click.argument("key_id")
-def revoke(key_id: str) -> None:
-    """End a key at once."""
-    from models.store.keys import revoke_key
-
-    revoke_key(_store(Settings.from_environment(os.environ)), key_id, now())
-    click.echo(f"key {key_id} is revoked")

@@ -17,8 +17,8 @@ SchemaLike = type[ma.Schema] | ma.Schema | Mapping[str, Any]
 
 _WHY = {
     400: "The body is not JSON",
-    401: "No API key, or one that is not known or was revoked",
-    403: "The key lacks the scope",
+    401: "No API key, or one that is not known, has expired or was revoked",
+    403: "The key lacks the scope, or is restricted to accounts and the address speaks of all",
     404: "There is no such thing",
     406: "None of the types in Accept is served here",
     409: "The request does not fit the present state; see `code`",

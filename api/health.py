@@ -6,7 +6,7 @@ from flask import Response
 
 from api import payloads
 from api import score_schemas as schemas
-from api.auth import needs
+from api.auth import needs, the_book
 from api.bodies import answer_text, chosen_fields, encode, query, with_member
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
@@ -87,6 +87,9 @@ def health_text(service: Service, score: StoredScore, target: Target, fields: fr
     served = service.serving.by_id(values["model_id"])
     line = payloads.given(values)
     line["data"] = payloads.freshness(service.freshness.now(), service.clock(), FRESH_DAYS)
+    if the_book().restricted:
+        # When anybody's last contact came is about everybody.
+        line["data"] |= {"interactions_recorded_until": None, "surveys_recorded_until": None}
     if served is None:
         missing = f"The artefact {values['model_id']} that made this score is not stored any more."
         return encode(_only(line | {"horizon": None, "explanation": None, "explanation_missing": missing}, fields))

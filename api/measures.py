@@ -13,7 +13,7 @@ resource = Resource("measures", "The users' own numbers")
 
 
 @resource.route("/v1/measures", methods=["POST"])
-@needs("write")
+@needs("write", restricted="narrowed")
 @operation(
     gives={
         200: (schemas.BatchAnswer, "Every item was accepted"),

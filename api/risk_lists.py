@@ -8,7 +8,7 @@ fit nothing.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +16,7 @@ from flask import Response, request
 
 from api import cursors
 from api import score_schemas as schemas
-from api.auth import needs
+from api.auth import needs, the_book
 from api.bodies import JSON, chosen_fields, encode, linked, query, whole_number, with_member
 from api.contract import Resource, operation
 from api.csv_lines import CSV, HEADER, csv_line
@@ -29,6 +29,7 @@ from models.errors import UnknownList
 from models.health import BANDS
 from models.lists import KIND
 from models.store.access import Store
+from models.store.books import EVERYBODY, Book
 from models.store.issued import KIND as ISSUED
 from models.store.lists import Filters, RiskList
 
@@ -50,18 +51,20 @@ LARGEST = 2**62
 
 @dataclass(frozen=True)
 class Question:
-    """What part of which list is wanted; `limit` None: all of it."""
+    """What part of which list is wanted, and the accounts the caller may know of; `limit` None: all of it."""
 
     filters: Filters
     rank_by: str
     limit: int | None
     cursor: str | None
     fields: frozenset[str] | None = None
+    book: Book = EVERYBODY
 
     @property
     def digest(self) -> str:
-        """The same for the same filters and ranking."""
-        asked = json.dumps([vars(self.filters), self.rank_by], sort_keys=True)
+        """The same for the same filters, ranking and book."""
+        book = [vars(self.book)] if self.book.restricted else []
+        asked = json.dumps([vars(self.filters), self.rank_by, *book], sort_keys=True)
         return hashlib.sha256(asked.encode()).hexdigest()[:12]
 
 
@@ -74,7 +77,7 @@ class Position:
 
 
 @resource.route(PATH)
-@needs("read")
+@needs("read", restricted="narrowed")
 @operation(
     gives={200: (schemas.ListPage, "A page of the list, or as text/csv all that is left of it")},
     refuses=(404, 406, 410, 422),
@@ -131,7 +134,7 @@ def read_question(args: Mapping[str, str], *, whole: bool = False) -> Question:
     if errors:
         raise Problem(422, "invalid_query", "The query does not fit; see errors.", errors)
     fields = chosen_fields(args.get("fields"), MEMBERS)
-    return Question(Filters(**texts, min_mrr=least), rank_by, limit, args.get("cursor"), fields)
+    return Question(Filters(**texts, min_mrr=least), rank_by, limit, args.get("cursor"), fields, the_book())
 
 
 def _number(args: Mapping[str, str], name: str, refuse: Any) -> float | None:
@@ -160,6 +163,10 @@ def _limit(args: Mapping[str, str], refuse: Any, *, whole: bool) -> int | None:
 
 def page_of(service: Service, question: Question, position: Position, path: str) -> Response:
     """A page of a list as JSON; `path`: the address of its first one."""
+    if question.book.restricted:
+        # Who is in a book changes while the list does not, so its pages are not kept.
+        fresh = _write(service.store, question, position, path)
+        return linked(Response(fresh.content, content_type=JSON), fresh.following)
     asked = (
         *(position.found.list_id, question.rank_by, question.filters, position.after, question.limit),
         *(question.fields, path),
@@ -174,13 +181,13 @@ def page_of(service: Service, question: Question, position: Position, path: str)
 def _write(store: Store, question: Question, position: Position, path: str) -> Page:
     assert question.limit is not None
     rank = RANKS[question.rank_by]
-    rows = store.page(position.found.list_id, rank, question.filters, position.after, question.limit + 1)
+    rows = store.page(position.found.list_id, rank, question.filters, position.after, question.limit + 1, question.book)
     more = len(rows) > question.limit
     rows = rows[: question.limit]
     cursor = cursors.write(position.found.list_id, rows[-1][rank], question.digest) if more else None
     following = _next(question, cursor, path)
     head = {
-        "list": list_line(position.found),
+        "list": _told(store, position.found, question.book),
         "rank_by": question.rank_by,
         "filters": vars(question.filters),
         "next_cursor": cursor,
@@ -188,6 +195,13 @@ def _write(store: Store, question: Question, position: Position, path: str) -> P
     }
     entries = f"[{','.join(entry(row, rank, question.fields) for row in rows)}]"
     return Page(with_member(encode(head), "entries", entries).encode(), following)
+
+
+def _told(store: Store, found: RiskList, book: Book) -> dict[str, Any]:
+    """Which list it is; to a restricted caller as if it held his accounts alone, out of nobody knows how many."""
+    if not book.restricted:
+        return list_line(found)
+    return list_line(replace(found, entries=store.listed(found.list_id, book), population={}))
 
 
 def list_line(found: RiskList) -> dict[str, Any]:
@@ -251,7 +265,7 @@ def _csv_lines(store: Store, question: Question, position: Position) -> Iterator
     while left is None or left > 0:
         wanted = _CSV_PAGE if left is None else min(left, _CSV_PAGE)
         # Raises once the list is no longer kept: a broken transfer is seen, a short file is not.
-        rows = store.page_of_kept(position.found.list_id, rank, question.filters, after, wanted)
+        rows = store.page_of_kept(position.found.list_id, rank, question.filters, after, wanted, question.book)
         yield "".join(csv_line(row, rank) for row in rows)
         if len(rows) < wanted:
             return

@@ -10,7 +10,7 @@ from flask import Response
 
 from api import histories, payloads
 from api import score_schemas as schemas
-from api.auth import needs
+from api.auth import needs, the_key
 from api.bodies import answer_text, encode, escape, instant, items_of, json_body, with_member
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
@@ -37,11 +37,11 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 
 @resource.route("/v1/scores", methods=["POST"])
-@needs("read")
+@needs("score", restricted="narrowed")
 @operation(
     gives={200: (schemas.ScoreAnswer, "Every item was scored"), 207: (schemas.ScoreAnswer, "Some items were rejected")},
     takes=schemas.ScoreRequest,
-    scope="read",
+    scope="score",
 )
 def post_scores() -> Response:
     """Score up to 1,000 items; nothing is stored."""
@@ -216,11 +216,14 @@ def _hint(name: str, schema: Schema) -> str:
 
 def _score_stored(service: Service, served: Served, items: Sequence[Item], wanted: Wanted) -> None:
     """Score stored accounts as of now."""
-    good = [item for item in items if _check_id(item)]
+    good = [item for item in items if _may_read(item) and _check_id(item)]
     if not good:
         return
     settings, now = service.settings, service.clock()
     ids = sorted({item.body["account_id"] for item in good})
+    book = the_key().book
+    if book.restricted:
+        ids = sorted(service.store.held(book, ids))
     asked = service.store.score_now(served.model, ids, now, margin=settings.margin, currency=settings.currency)
     lines = histories.lines(served, asked.scored, wanted)
     others = [item for item in good if item.body["account_id"] not in lines]
@@ -240,6 +243,14 @@ def _say_why(standings: dict[str, str], items: Sequence[Item]) -> None:
             item.refuse("/account_id", CODES[why.standing], str(why))
         else:
             item.refuse("/account_id", "unknown_account", f"There is no account {account_id!r}.")
+
+
+def _may_read(item: Item) -> bool:
+    """Whether the caller may read what is stored; `score` alone is for those who send everything along."""
+    if the_key().allows("read"):
+        return True
+    item.refuse("/account_id", "forbidden", "is stored here: the key lacks the scope 'read'")
+    return False
 
 
 def _check_id(item: Item) -> bool:

@@ -1,6 +1,6 @@
 """What the service asks of the store. Everything here raises `StoreError` while the database cannot be used."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,8 @@ from models.history import History
 from models.labels import LabelParams
 from models.model import ChurnModel
 from models.standing import SCORED, standings
-from models.store import history, issued, keys, lists, scores, scoring, upsert, watches
+from models.store import books, history, issued, keys, lists, scores, scoring, upsert, watches
+from models.store.books import EVERYBODY, Book
 from models.store.engine import reading
 from models.store.migrate import check_schema
 
@@ -57,10 +58,15 @@ class Store:
         """Let go of all connections."""
         self.engine.dispose()
 
-    def key(self, presented: str) -> keys.ApiKey | None:
-        """The API key this text is, or None."""
+    def key(self, presented: str, at: datetime) -> keys.ApiKey | None:
+        """The API key this text is at a moment, or None."""
         with self.connection() as conn:
-            return keys.verify_key(conn, presented)
+            return keys.verify_key(conn, presented, at)
+
+    def held(self, book: Book, account_ids: Collection[str]) -> set[str]:
+        """Those of the ids that are described accounts in the book."""
+        with self.connection() as conn:
+            return books.held(conn, book, account_ids)
 
     def touch(self, key: keys.ApiKey, at: datetime) -> None:
         """Remember when the key was used."""
@@ -159,15 +165,22 @@ class Store:
             issued.get_issued(conn, list_id)
             return issued.changes(conn, list_id)
 
-    def page(self, list_id: int, rank_by: str, filters: lists.Filters, after: int, limit: int) -> list[dict[str, Any]]:
-        """Entries of a list after a rank."""
+    def page(
+        self, list_id: int, rank_by: str, filters: lists.Filters, after: int, limit: int, book: Book = EVERYBODY
+    ) -> list[dict[str, Any]]:
+        """Entries of a list after a rank, of the book's accounts."""
         with self.connection() as conn:
-            return lists.page(conn, list_id, rank_by, filters, after_rank=after, limit=limit)
+            return lists.page(conn, list_id, rank_by, filters, after_rank=after, limit=limit, book=book)
 
     def page_of_kept(
-        self, list_id: int, rank_by: str, filters: lists.Filters, after: int, limit: int
+        self, list_id: int, rank_by: str, filters: lists.Filters, after: int, limit: int, book: Book = EVERYBODY
     ) -> list[dict[str, Any]]:
         """The same; raises `UnknownList` if the list is no longer kept, looked up in the same moment."""
         with reading(self.engine) as conn:
             lists.get_list(conn, list_id)
-            return lists.page(conn, list_id, rank_by, filters, after_rank=after, limit=limit)
+            return lists.page(conn, list_id, rank_by, filters, after_rank=after, limit=limit, book=book)
+
+    def listed(self, list_id: int, book: Book) -> int:
+        """How many entries of a list are of the book's accounts."""
+        with self.connection() as conn:
+            return lists.count(conn, list_id, book=book)

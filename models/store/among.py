@@ -1,7 +1,7 @@
 """Rows whose id is one of many: one parameter and one statement, however many ids there are."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
 
-def among(dialect: str, column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+def among(dialect: str, column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
     """The condition of a text column being one of the parameter `wanted`; see `wanted`."""
     if dialect == "postgresql":
         return column == sa.any_(sa.bindparam("wanted", type_=postgresql.ARRAY(sa.Text)))
@@ -17,7 +17,7 @@ def among(dialect: str, column: sa.Column[Any]) -> sa.ColumnElement[bool]:
     return column.in_(sa.select(listed.c.value))
 
 
-def wanted(conn: Connection, ids: Sequence[str]) -> dict[str, Any]:
+def wanted(conn: Connection, ids: Iterable[str]) -> dict[str, Any]:
     """The parameter of `among`."""
     once = list(dict.fromkeys(ids))
     return {"wanted": once if conn.dialect.name == "postgresql" else json.dumps(once)}

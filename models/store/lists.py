@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection, Engine
 from models.errors import ContractError, UnknownList
 from models.lists import ranked
 from models.store import bulk
+from models.store.books import EVERYBODY, Book, inside
 from models.store.engine import writing
 from models.store.errors import StoreError
 from models.store.runs import exclusive
@@ -122,12 +123,16 @@ def page(
     *,
     after_rank: int = 0,
     limit: int = 100,
+    book: Book = EVERYBODY,
 ) -> list[dict[str, Any]]:
     """Entries of a list in order of `rank_by` (`rank_by_loss` or `rank_by_probability`), from after `after_rank`.
 
-    Each has every column of the table. The list is not checked to exist: call `current` or `get_list` first.
+    Each has every column of the table. The list is not checked to exist: call `current` or `get_list` first. Of a book
+    that leaves somebody out, ranks count its accounts alone: a place in the whole list would tell how many others
+    stand above.
     """
-    query = _page_query(rank_by, _chosen(filters or Filters()))
+    chosen = _chosen(filters or Filters())
+    query = _book_query(rank_by, chosen, book) if book.restricted else _page_query(rank_by, chosen)
     values = _values(list_id, filters or Filters()) | {"after_rank": after_rank, "limit": limit}
     return [dict(row._mapping) for row in conn.execute(query.limit(_LIMIT), values)]
 
@@ -141,12 +146,11 @@ def frame(
     return bulk.select_many(conn, query.params(values), schema(risk_list_entries))
 
 
-def count(conn: Connection, list_id: int, filters: Filters | None = None) -> int:
-    """How many entries the filters leave."""
-    query = sa.select(sa.func.count()).select_from(risk_list_entries)
-    found = conn.scalar(
-        query.where(*_conditions(_chosen(filters or Filters()))), _values(list_id, filters or Filters())
-    )
+def count(conn: Connection, list_id: int, filters: Filters | None = None, book: Book = EVERYBODY) -> int:
+    """How many entries the filters and the book leave."""
+    chosen, mine = _chosen(filters or Filters()), inside(book, risk_list_entries.c.account_id)
+    query = sa.select(sa.func.count()).select_from(risk_list_entries).where(*_conditions(chosen), *mine)
+    found = conn.scalar(query, _values(list_id, filters or Filters()))
     return int(found or 0)
 
 
@@ -168,6 +172,18 @@ def _page_query(rank_by: str, chosen: tuple[str, ...]) -> sa.Select[Any]:
     return query.order_by(rank)
 
 
+def _book_query(rank_by: str, chosen: tuple[str, ...], book: Book) -> sa.Select[Any]:
+    """The same of a book's accounts, which are ranked among themselves before the filters narrow them."""
+    columns = risk_list_entries.c
+    place = sa.func.row_number().over(order_by=columns[rank_by])
+    others = [column for column in columns if column.name not in RANKS]
+    mine = sa.and_(columns.list_id == sa.bindparam("list_id"), *inside(book, columns.account_id))
+    ranked_alone = sa.select(*others, *(place.label(rank) for rank in RANKS)).where(mine).subquery()
+    rank = ranked_alone.c[rank_by]
+    conditions = _conditions(chosen, ranked_alone.c)
+    return sa.select(ranked_alone).where(*conditions, rank > sa.bindparam("after_rank")).order_by(rank)
+
+
 def _chosen(filters: Filters) -> tuple[str, ...]:
     return tuple(name for name, value in vars(filters).items() if value is not None)
 
@@ -176,8 +192,7 @@ def _values(list_id: int, filters: Filters) -> dict[str, Any]:
     return {"list_id": list_id} | {name: getattr(filters, name) for name in _chosen(filters)}
 
 
-def _conditions(chosen: tuple[str, ...]) -> list[sa.ColumnElement[bool]]:
-    columns = risk_list_entries.c
+def _conditions(chosen: tuple[str, ...], columns: Any = risk_list_entries.c) -> list[sa.ColumnElement[bool]]:
     conditions = [columns[name] == sa.bindparam(name) for name in ("list_id", *chosen) if name != "min_mrr"]
     return [*conditions, columns.mrr >= sa.bindparam("min_mrr")] if "min_mrr" in chosen else conditions
 

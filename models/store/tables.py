@@ -7,9 +7,13 @@ described is an orphan, which is kept.
 
 import sqlalchemy as sa
 
+from models.accounts import ACCOUNTS
 from models.columns import Table
 from models.history import TABLES
 from models.store.types import SERIAL, SQL_TYPES, TEXT, Instant
+
+#: The columns of accounts by which a key may be restricted (`models.store.books`).
+BOOK = ("owner", "segment")
 
 metadata = sa.MetaData(
     naming_convention={
@@ -39,6 +43,8 @@ def _contract_indexes(declared: Table) -> list[sa.Index]:
     indexes = [sa.Index(None, *declared.happened, "recorded_at"), sa.Index(None, "recorded_at")]
     if declared.key[0] != "account_id":
         indexes.append(sa.Index(None, "account_id", declared.happened[0]))
+    if declared is ACCOUNTS:
+        indexes += [sa.Index(None, column, "account_id") for column in BOOK]
     return indexes
 
 
@@ -224,6 +230,11 @@ api_keys = sa.Table(
     sa.Column("created_at", Instant(), nullable=False),
     sa.Column("last_used_at", Instant()),
     sa.Column("revoked_at", Instant()),
+    sa.Column("expires_at", Instant()),  # null: never
+    sa.Column("previous_hash", TEXT),  # of the secret before the last rotation, good until previous_until
+    sa.Column("previous_until", Instant()),
+    sa.Column("owners", sa.JSON(none_as_null=True)),  # restricted to these; null: not by owner
+    sa.Column("segments", sa.JSON(none_as_null=True)),
 )
 
 import_runs = sa.Table(

@@ -17,7 +17,7 @@ ROUTES = {
     "post_interactions": ("POST", "/v1/interactions", "write", True),
     "post_surveys": ("POST", "/v1/surveys", "write", True),
     "post_measures": ("POST", "/v1/measures", "write", True),
-    "post_scores": ("POST", "/v1/scores", "read", True),
+    "post_scores": ("POST", "/v1/scores", "score", True),
     "get_health": ("GET", "/v1/accounts/a/health", "read", False),
     "get_scores": ("GET", "/v1/accounts/a/scores", "read", False),
     "get_changes": ("GET", "/v1/accounts/a/changes", "read", False),
