@@ -4,7 +4,7 @@ Cells stay as the source wrote them until `check` converts them, so a rejected r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from string import Formatter
 
 import polars as pl
@@ -15,11 +15,15 @@ from models.imports.convert import Reading, as_text, known, text_of
 from models.imports.events import collapse, holds
 from models.imports.read import FILE, LINE, Raw
 from models.imports.running import spread
-from models.imports.selection import Selected, in_time, placed, where
-from models.imports.source import Cell, Lookup, Rows, Source, TableMapping
+from models.imports.schedules import Calendars, Counted, counted
+from models.imports.selection import ORDER, Selected, in_time, placed, read_instants, where
+from models.imports.source import Cell, Hours, Lookup, Rows, Source, TableMapping
 from models.imports.times import ISO_8601
 
 _PLUS = "\x00plus "
+_ALSO = "\x00also "
+_UNTIL = "\x00until"
+_ROW = "\x00row"
 #: What rows of two files are matched by.
 MATCH = "\x00match"
 
@@ -38,16 +42,26 @@ class Applied:
     refused: int
     set_aside: int
     folded: int
+    counted: Counted = field(default_factory=Counted)
 
 
-def apply(raw: Raw, mapping: TableMapping, lookups: Mapping[str, pl.DataFrame] | None = None) -> Applied:
-    """Turn the rows of the mapping's files into rows of its table. `lookups`: name -> what `look_up` found."""
+def apply(
+    raw: Raw,
+    mapping: TableMapping,
+    lookups: Mapping[str, pl.DataFrame] | None = None,
+    calendars: Calendars | None = None,
+) -> Applied:
+    """Turn the rows of the mapping's files into rows of its table. `lookups`: name -> what `look_up` found;
+    `calendars`: the source's business hours, None where it has none."""
     before, after = _split(mapping)
     wanted = where(raw.frame, before, mapping.source)
     selected = _selected(wanted, mapping.rows, mapping.source, mapping.table.name)
     frame = selected.frame
     for lookup in mapping.lookups:
-        frame = _joined(frame, lookup, (lookups or {}).get(lookup.name))
+        frame = _joined(frame, lookup, (lookups or {}).get(lookup.name), mapping.source)
+    told = Counted()
+    if mapping.hours is not None:
+        frame = counted(frame, mapping.hours, mapping.source, calendars, told)
     chosen = where(_with_absent(frame, after), after, mapping.source)
     unwanted, frame = frame.height - chosen.height, chosen
     if mapping.columns is None:
@@ -63,6 +77,7 @@ def apply(raw: Raw, mapping: TableMapping, lookups: Mapping[str, pl.DataFrame] |
         refused=selected.refused,
         set_aside=raw.frame.height - wanted.height + unwanted,
         folded=wanted.height - selected.refused - unwanted - frame.height,
+        counted=told,
     )
 
 
@@ -106,14 +121,16 @@ def look_up(lookup: Lookup, raw: Raw, table: Table, inner: Mapping[str, pl.DataF
     rows, source = lookup.rows, lookup.source
     frame = raw.frame
     for other in lookup.lookups:
-        frame = _joined(frame, other, (inner or {}).get(other.name))
+        frame = _joined(frame, other, (inner or {}).get(other.name), source)
     wanted = where(frame, rows, source)
     if rows.running is not None:
         selected = spread(wanted, rows.running, source, table.name)
     else:
         selected = _placed(wanted, table.name, lookup)
     ordered = in_time(selected.frame.with_columns(_key(selected.frame, lookup.theirs)), MATCH, rows.ordered_by)
-    if lookup.columns is not None:
+    if lookup.until is not None:
+        one = ordered
+    elif lookup.columns is not None:
         one = _filled(ordered, lookup.columns, replace(rows, last_row_per=MATCH), source)
     else:
         one = ordered.unique(MATCH, keep="first" if lookup.take == "first" else "last", maintain_order=True)
@@ -138,15 +155,36 @@ def _key(frame: pl.DataFrame, names: tuple[str, ...]) -> pl.Series:
     return cells.select(pl.concat_str(pl.all(), separator="\x1f").alias(MATCH)).to_series()
 
 
-def _joined(frame: pl.DataFrame, lookup: Lookup, one: pl.DataFrame | None) -> pl.DataFrame:
+def _joined(frame: pl.DataFrame, lookup: Lookup, one: pl.DataFrame | None, source: Source) -> pl.DataFrame:
     """Add the looked-up columns as `name.column`; unknown where nothing matches, absent without the files."""
     if one is None:
         return frame
+    missing = (name for name in lookup.asks if name not in frame.columns)
+    frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
+    if lookup.until is not None:
+        return _joined_until(frame, lookup, one, source)
     theirs = one.select(
         MATCH, *(pl.col(name).alias(f"{lookup.name}.{name}") for name in one.columns if not name.startswith("\x00"))
     )
     ours = frame.with_columns(_key(frame, lookup.ours))
     return ours.join(theirs, on=MATCH, how="left", maintain_order="left").drop(MATCH)
+
+
+def _joined_until(frame: pl.DataFrame, lookup: Lookup, every: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """The same with the last of the key's rows (`every`, in order) that is no later than our time `until`."""
+    [order] = lookup.rows.ordered_by
+    until, _ = read_instants(frame[lookup.until or ""], source)
+    ours = frame.with_columns(_key(frame, lookup.ours), until.alias(_UNTIL)).with_row_index(_ROW)
+    named = {name: f"{lookup.name}.{name}" for name in every.columns if not name.startswith("\x00")}
+    theirs = every.select(MATCH, ORDER + order, *named).rename(named)
+    found = (
+        ours.select(_ROW, MATCH, _UNTIL)
+        .join(theirs, on=MATCH, how="inner", maintain_order="left_right")
+        .filter(pl.col(ORDER + order) <= pl.col(_UNTIL))
+        .unique(_ROW, keep="last", maintain_order=True)
+        .drop(MATCH, _UNTIL, ORDER + order)
+    )
+    return ours.join(found, on=_ROW, how="left", maintain_order="left").drop(MATCH, _UNTIL, _ROW)
 
 
 def _filled(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], which: Rows, source: Source) -> pl.DataFrame:
@@ -171,8 +209,23 @@ def _filled(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], which: Ro
         kept = (*kept, *((MATCH,) if which.last_row_per == MATCH else ()))
         rows = collapse(frame, which.last_row_per, named, kept)
     finished = {key: _finished(pl.col(f"\x00{key[0]} {key[1]}"), cell, source) for key, (cell, _) in base.items()}
-    chosen = (pl.coalesce(*(finished[name, i] for i in range(len(columns[name])))).alias(name) for name in columns)
-    return rows.select(*chosen, *extra, *kept)
+    chosen = [_chosen(name, cells, finished) for name, cells in columns.items()]
+    return rows.select(*(one for several in chosen for one in several), *extra, *kept)
+
+
+def _chosen(name: str, cells: tuple[Cell, ...], finished: Mapping[tuple[str, int], pl.Expr]) -> list[pl.Expr]:
+    """A column's cells: the first known of its alternatives, or each of them where the earliest is to count."""
+    values = [finished[name, index] for index in range(len(cells))]
+    if cells[0].earliest:
+        return [
+            values[0].alias(name),
+            *(value.alias(also) for value, also in zip(values[1:], _also(name, cells), strict=True)),
+        ]
+    return [pl.coalesce(*values).alias(name)]
+
+
+def _also(name: str, cells: tuple[Cell, ...]) -> tuple[str, ...]:
+    return tuple(f"{_ALSO}{name} {index}" for index in range(1, len(cells))) if cells[0].earliest else ()
 
 
 def _with_tested(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]]) -> pl.DataFrame:
@@ -233,8 +286,16 @@ def _readings(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], source:
         formats = tuple(dict.fromkeys(form for reading in each for form in (reading.formats or ISO_8601)))
         formats = formats if any(reading.formats for reading in each) else ()
         plus = _PLUS + name if cells[0].plus is not None else None
-        readings[name] = replace(each[0], formats=formats, plus=plus, plus_seconds=cells[0].plus_seconds)
+        readings[name] = replace(
+            each[0], formats=formats, plus=plus, plus_seconds=cells[0].plus_seconds, also=_also(name, cells)
+        )
     return readings
+
+
+def zones(frame: pl.DataFrame, hours: Hours) -> pl.Series:
+    """The time zone each row of a file of schedules names."""
+    named = frame.with_columns(pl.lit(None, pl.Int64).alias(name) for name in (FILE, LINE) if name not in frame.columns)
+    return _filled(named, {"zone": hours.zone}, Rows(()), hours.lookup.source)["zone"].str.strip_chars()
 
 
 def _reading(cell: Cell, source: Source, dtype: pl.DataType | None) -> Reading:

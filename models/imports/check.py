@@ -9,7 +9,7 @@ One bad row never stops a good one. A row with two bad cells is one rejected row
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -184,6 +184,12 @@ def _column(column: Column, frame: pl.DataFrame, reading: Reading, problems: _Pr
     done = convert(column, cells, reading)
     for mask, reason in done.problems:
         problems.add(mask, column.name, cells, reason)
+    for name in reading.also:
+        other = convert(column, frame[name], reading)
+        for mask, reason in other.problems:
+            problems.add(mask, column.name, frame[name], reason)
+        earliest = pl.DataFrame([done.values.alias("a"), other.values.alias("b")]).min_horizontal()
+        done = replace(done, values=earliest, gaps=done.gaps + other.gaps, folds=done.folds + other.folds)
     if reading.plus is None:
         return done.values, done.gaps, done.folds
     extra = frame[reading.plus]

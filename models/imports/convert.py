@@ -32,7 +32,8 @@ class Reading:
     `timezone`: IANA zone of times without offset; None refuses them. `formats`: the only time formats, or
     none for ISO 8601. `nulls`: lower-case cells that mean unknown besides `NULLS`. `decimal`: `.` or `,`.
     `scale`: the contract's unit per source unit (3600 for hours -> seconds).
-    `plus`: a frame column of durations to add to a time, in units of `plus_seconds`.
+    `plus`: a frame column of durations to add to a time, in units of `plus_seconds`. `also`: frame columns of other
+    times, the earliest of which counts.
     """
 
     timezone: str | None = None
@@ -42,6 +43,7 @@ class Reading:
     scale: float = 1.0
     plus: str | None = None
     plus_seconds: float = 1.0
+    also: tuple[str, ...] = ()
 
 
 PLAIN = Reading()

@@ -68,6 +68,7 @@ def _holds(when: When) -> pl.Expr:
     inside = text.is_in(list(when.values)).fill_null(False)
     if when.kind == "leaves":
         return ~inside & inside.shift(1).fill_null(False)
-    if when.kind == "becomes":
-        return inside & ~inside.shift(1).fill_null(False)
+    if when.kind in ("becomes", "moves_to"):
+        begins = inside & ~inside.shift(1).fill_null(False)
+        return begins if when.kind == "becomes" else begins & (text.shift(1) != "")
     return inside if when.kind == "is" else ~inside

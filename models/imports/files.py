@@ -27,7 +27,7 @@ class Found:
         """Optional source columns the mapping names and at least one file lacks."""
         wanted = _optional(self.mapping)
         have = {name for name in wanted if all(name in self.names[file] for file in self.files)}
-        looked_up = _looked_up(self.mapping.lookups, "", self.lookups, self.names)
+        looked_up = _looked_up(self.mapping.every_lookup, "", self.lookups, self.names)
         return tuple(name for name in wanted if name not in have | looked_up)
 
 
@@ -61,7 +61,7 @@ def _with_unknown(found: dict[str, Found]) -> dict[str, Found]:
     for table in found.values():
         for file in table.files:
             used[file] = used.get(file, set()) | _used(table.mapping)
-        for full, reads in _used_by_lookups(table.mapping.lookups, "", _used(table.mapping)):
+        for full, reads in _used_by_lookups(table.mapping.every_lookup, "", _used(table.mapping)):
             for file in table.lookups[full]:
                 used[file] = used.get(file, set()) | reads
     named: set[Path] = set()
@@ -85,9 +85,9 @@ def _found(path: Path, table: TableMapping, files: tuple[Path, ...]) -> Found:
     lookups: dict[str, tuple[Path, ...]] = {}
     names = {file: _names(file, table.source) for file in files}
     folder = path.parent if path.is_file() else path
-    _find_lookups(folder, table.table.name, table.lookups, "", lookups, names)
+    _find_lookups(folder, table.table.name, table.every_lookup, "", lookups, names)
     for file in files:
-        _check_columns(table, file.name, names[file], _looked_up(table.lookups, "", lookups, names))
+        _check_columns(table, file.name, names[file], _looked_up(table.every_lookup, "", lookups, names), lookups)
     return Found(table, files, lookups, names)
 
 
@@ -114,7 +114,7 @@ def _find_lookups(
         inner = _looked_up(lookup.lookups, f"{full}.", found, names)
         for file in found[full]:
             have = {*names[file], *inner}
-            needed = [*lookup.theirs, *lookup.rows.reads, *(name for other in lookup.lookups for name in other.ours)]
+            needed = [*lookup.theirs, *lookup.rows.reads, *_asked(lookup.lookups, f"{full}.", found)]
             _refuse_missing(f"{table} ({full})", file.name, needed, names[file], have)
 
 
@@ -138,9 +138,22 @@ def _looked_up(
     return added
 
 
-def _check_columns(table: TableMapping, file: str, names: tuple[str, ...], looked_up: set[str]) -> None:
+def _asked(lookups: tuple[Lookup, ...], within: str, found: Mapping_[str, tuple[Path, ...]]) -> list[str]:
+    """Columns of ours that the lookups which have files need, but for those an absent one would bring."""
+    absent = tuple(f"{lookup.name}." for lookup in lookups if not found[within + lookup.name])
+    asked = (name for lookup in lookups if found[within + lookup.name] for name in lookup.asks)
+    return [name for name in asked if not name.startswith(absent)]
+
+
+def _check_columns(
+    table: TableMapping,
+    file: str,
+    names: tuple[str, ...],
+    looked_up: set[str],
+    found: Mapping_[str, tuple[Path, ...]],
+) -> None:
     have = {*names, *looked_up}
-    needed = [*table.rows.reads, *(name for lookup in table.lookups for name in lookup.ours)]
+    needed = [*table.rows.reads, *_asked(table.every_lookup, "", found)]
     for column in table.table.columns:
         if not column.required:
             continue
@@ -165,7 +178,7 @@ def _used(table: TableMapping) -> set[str]:
     if table.columns is None:
         return {*table.table.names, *table.rows.reads}
     cells = {name for cells in table.columns.values() for cell in cells for name in cell.reads}
-    return cells | {*table.rows.reads} | {name for lookup in table.lookups for name in lookup.ours}
+    return cells | {*table.rows.reads, *table.asks}
 
 
 def _used_by_lookups(lookups: tuple[Lookup, ...], within: str, used: set[str]) -> Iterator[tuple[str, set[str]]]:

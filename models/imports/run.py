@@ -14,12 +14,13 @@ from typing import Protocol
 import polars as pl
 
 from models.accounts import ACCOUNTS
-from models.imports.apply import Applied, apply, look_up
+from models.imports.apply import Applied, apply, look_up, zones
 from models.imports.check import REJECTED, Checked, check, in_order
 from models.imports.convert import as_text
 from models.imports.files import Found, find
 from models.imports.mapping import load
 from models.imports.read import FILE, Raw, read
+from models.imports.schedules import Calendars, of_files
 from models.imports.source import Lookup, Mapping, Source
 from models.imports.summary import Summary, TableSummary
 from models.imports.timeline import account_warnings, lives, orphans, warnings
@@ -73,7 +74,7 @@ def run(
     the first row is written where the files as a whole cannot be used.
     """
     declared = _declared(mapping, timezone, delay)
-    summary = Summary(declared.name, written=sink is not None)
+    summary = Summary(declared.name, written=sink is not None, meanings=declared.meanings)
     for done in _tables(path, declared, (), known):
         summary.tables[done.summary.table] = done.summary
         if sink is not None:
@@ -93,7 +94,7 @@ def read_folder(
     Raises `ContractError` where accounts or interactions are missing, and as `run` does.
     """
     declared = _declared(mapping, timezone, delay)
-    summary = Summary(declared.name)
+    summary = Summary(declared.name, meanings=declared.meanings)
     frames: dict[str, pl.DataFrame] = {}
     for done in _tables(path, declared, REQUIRED, None):
         summary.tables[done.summary.table] = done.summary
@@ -118,6 +119,7 @@ def _declared(mapping: str | Path | Mapping, timezone: str | None, delay: timede
             table,
             source=overruled(table.source),
             lookups=tuple(map(looked_up, table.lookups)),
+            hours=table.hours and replace(table.hours, lookup=looked_up(table.hours.lookup)),
         )
         for name, table in declared.tables.items()
     }
@@ -167,10 +169,11 @@ def _table(found: Found) -> _Done:
     summary.files = tuple(file.name for file in found.files)
     problems: list[pl.DataFrame] = []
     lookups = _looked_up(found, mapping.lookups, "", summary, problems)
+    calendars = _calendars(found, summary, problems)
     frames: list[pl.DataFrame] = []
     filled: dict[str, tuple[str, ...]] = {}
     for raw in _raws(found):
-        applied = apply(raw, mapping, lookups)
+        applied = apply(raw, mapping, lookups, calendars)
         checked = check(applied.raw, table, applied.readings)
         _count(summary, raw, applied, checked)
         problems += [applied.problems, checked.problems]
@@ -199,6 +202,21 @@ def _looked_up(
     return done
 
 
+def _calendars(found: Found, summary: TableSummary, problems: list[pl.DataFrame]) -> Calendars | None:
+    """The schedules of business hours, where the mapping names some and their files are there."""
+    hours = found.mapping.hours
+    files = found.lookups.get("business_hours")
+    if hours is None or not files:
+        return None
+    schedules = _read(files, hours.lookup.source).frame
+    free = found.lookups.get("business_hours.holidays")
+    holidays = _read(free, hours.lookup.source).frame if free else None
+    made = of_files(hours, schedules, zones(schedules, hours), holidays, found.mapping.table.name)
+    summary.unusable += made.problems.height
+    problems.append(made.problems)
+    return made
+
+
 def _raws(found: Found) -> Iterator[Raw]:
     """The table's files one after the other; together where rows of one may belong to rows of another."""
     mapping = found.mapping
@@ -216,6 +234,9 @@ def _count(summary: TableSummary, raw: Raw, applied: Applied, checked: Checked) 
     summary.blank += checked.blank
     summary.set_aside += applied.set_aside
     summary.folded += applied.folded
+    summary.unscheduled += applied.counted.unscheduled
+    for name, parts in applied.counted.took.items():
+        summary.business_hours.setdefault(name, []).extend(parts)
     summary.clamped += checked.clamped
     summary.dst_gaps += checked.gaps
     summary.dst_folds += checked.folds

@@ -55,6 +55,8 @@ class Cell:
     plus_seconds: float = 1.0
     take: str | None = None
     when: tuple[When, ...] = ()
+    #: Of all alternatives of its column the earliest time counts, not the first that is known.
+    earliest: bool = False
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -101,7 +103,7 @@ class Rows:
 class Lookup:
     """One row of other files per row: equal `theirs` and `ours`, the first or last by `rows.ordered_by`; with `columns`
     what they say about all rows of the key. `lookups` are of the other files' own rows; an `optional` one whose files
-    are not there leaves its columns unknown."""
+    are not there leaves its columns unknown. `until` is a time of ours: later rows are passed over."""
 
     name: str
     rows: Rows
@@ -112,12 +114,54 @@ class Lookup:
     columns: dict[str, tuple[Cell, ...]] | None = None
     lookups: tuple["Lookup", ...] = ()
     optional: bool = False
+    until: str | None = None
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """Columns of our own rows that the lookup needs."""
+        return (*self.ours, *((self.until,) if self.until else ()))
 
     @property
     def reads(self) -> tuple[str, ...]:
         """Columns of the other files that the lookup itself needs."""
         cells = [name for cells in (self.columns or {}).values() for cell in cells for name in cell.reads]
-        return (*self.theirs, *self.rows.reads, *cells, *(name for inner in self.lookups for name in inner.ours))
+        return (*self.theirs, *self.rows.reads, *cells, *(name for inner in self.lookups for name in inner.asks))
+
+
+@dataclass(frozen=True)
+class Span:
+    """A column in business minutes: how many lie between `start` and `end`, or how many minutes of any kind pass from
+    `start` until `minutes` business minutes are over (rows that are not `business` keep their minutes)."""
+
+    start: str
+    end: str | None = None
+    minutes: tuple[str, ...] = ()
+    business: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Columns the span needs."""
+        return (self.start, *((self.end,) if self.end else ()), *self.minutes, *self.business)
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Schedules of business hours: `lookup` says where they are and which row has which; `opens` and `closes` are
+    minutes from Sunday's midnight of local time. The schedule whose `otherwise` is earliest stands for rows that name
+    none. `holidays` is a lookup of days without business hours."""
+
+    lookup: Lookup
+    opens: str
+    closes: str
+    zone: tuple[Cell, ...]
+    otherwise: str | None
+    holidays: Lookup | None
+    spans: dict[str, Span]
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """Columns of our own rows that the schedules need."""
+        return (*self.lookup.ours, *(name for span in self.spans.values() for name in span.reads))
 
 
 @dataclass(frozen=True)
@@ -129,12 +173,27 @@ class TableMapping:
     source: Source
     lookups: tuple[Lookup, ...] = ()
     columns: dict[str, tuple[Cell, ...]] | None = None
+    hours: Hours | None = None
+
+    @property
+    def every_lookup(self) -> tuple[Lookup, ...]:
+        """The lookups, and that of the business hours."""
+        return (*self.lookups, *((self.hours.lookup,) if self.hours else ()))
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """Columns of our own rows, looked up ones included, that lookups and business hours need."""
+        own = tuple(name for lookup in self.lookups for name in lookup.asks)
+        return (*own, *(self.hours.asks if self.hours else ()))
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """A whole source. `about` says in a sentence what it is and what was decided for it."""
+    """A whole source. `about` says in a sentence what it is and what was decided for it, `tested_on` what it was tried
+    on (empty: nobody says), `meanings` how its words are to be understood."""
 
     name: str
     about: str
     tables: dict[str, TableMapping]
+    tested_on: str = ""
+    meanings: dict[str, str] = field(default_factory=dict)

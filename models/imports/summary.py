@@ -7,14 +7,23 @@ For every table the rows add up, so that none can vanish without a word:
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from models.imports.check import REJECTED
+from models.imports.hours import Floats
 
 _TUPLES = ("files", "unknown_columns", "absent_columns", "nameless_columns")
 
 #: Rejected rows shown to people; the data has them all.
 SHOWN = 20
+
+
+def _took(parts: list[tuple[Floats, Floats]]) -> dict[str, Any]:
+    """How long it took the rows that have both ends; medians in minutes, null without any."""
+    business, minutes = (np.concatenate([np.empty(0), *(part[i] for part in parts)]) for i in (0, 1))
+    middle = [round(float(np.median(values)), 3) if len(values) else None for values in (business, minutes)]
+    return {"rows": len(business), "median_business_minutes": middle[0], "median_minutes": middle[1]}
 
 
 @dataclass
@@ -26,6 +35,8 @@ class TableSummary:
     a filled cell, `set_aside` rows a mapping did not want, `folded` event rows that became part of another row.
     `unusable` rows of looked-up files, which are not counted as read, have problems too.
     `nameless_columns`: columns whose header is empty, by number from 1; nothing can ask for them.
+    `business_hours`: name -> (business minutes, minutes of any kind) of the rows that have both ends; `unscheduled`
+    targets in business minutes had no schedule and are unknown.
     `clamped` counts times set to the start of their row, `dst_gaps` and `dst_folds` local times in odd hours.
     `inserted`, `updated`, `unchanged` and `stale` (the store holds a newer version) are what the store said; None
     where nothing was written.
@@ -48,6 +59,8 @@ class TableSummary:
     unknown_columns: tuple[str, ...] = ()
     absent_columns: tuple[str, ...] = ()
     nameless_columns: tuple[int, ...] = ()
+    unscheduled: int = 0
+    business_hours: dict[str, list[tuple[Floats, Floats]]] = field(default_factory=dict)
     orphan_rows: int = 0
     orphan_accounts: int = 0
     test_accounts: int = 0
@@ -64,6 +77,7 @@ class TableSummary:
         plain |= {name: list(plain[name]) for name in _TUPLES}
         return plain | {
             "warnings": dict(self.warnings),
+            "business_hours": {name: _took(parts) for name, parts in self.business_hours.items()},
             "problems": self.problems.head(self.problems.height if shown is None else shown).to_dicts(),
         }
 
@@ -75,6 +89,13 @@ class TableSummary:
         if self.stale:
             lines.append(f"  {self.stale:,} older than what the store holds, left alone")
         lines += [f"  {what}: {count:,}" for what, count in self._notes() if count]
+        for name, parts in self.business_hours.items():
+            took = _took(parts)
+            if took["rows"]:
+                said = (
+                    f"{took['median_business_minutes']:,g} business minutes ({took['median_minutes']:,g} of any kind)"
+                )
+                lines.append(f"  {name.replace('_', ' ')}, median of {took['rows']:,}: {said}")
         if self.unknown_columns:
             lines.append(f"  columns kept out: {', '.join(self.unknown_columns)}")
         if self.nameless_columns:
@@ -94,6 +115,7 @@ class TableSummary:
             ("event rows folded into others", max(self.folded, 0)),
             ("more rows than read: one per change of what runs together", max(-self.folded, 0)),
             ("rows of looked-up files that could not be used", self.unusable),
+            ("targets in business hours without a schedule, left unknown", self.unscheduled),
             ("times within clock skew moved to the start of their row", self.clamped),
             ("local times in the hour that daylight saving skips, moved forward", self.dst_gaps),
             ("local times in the hour that daylight saving repeats, read as the first", self.dst_folds),
@@ -117,11 +139,13 @@ class TableSummary:
 
 @dataclass
 class Summary:
-    """What an import did: per table, in import order. `written` is false for a dry run."""
+    """What an import did: per table, in import order. `written` is false for a dry run; `meanings`: how the source's
+    words were understood."""
 
     source: str
     tables: dict[str, TableSummary] = field(default_factory=dict)
     written: bool = False
+    meanings: dict[str, str] = field(default_factory=dict)
 
     @property
     def rejected(self) -> int:
@@ -136,9 +160,11 @@ class Summary:
     def lines(self, shown: int = SHOWN) -> list[str]:
         """The whole account in sentences; at most `shown` problems per table."""
         head = f"source {self.source}" + ("" if self.written else ": checked, nothing written")
-        return [head, *(line for table in self.tables.values() for line in table.lines(shown))]
+        head_lines = [head, *(f"  {word} = {meaning}" for word, meaning in self.meanings.items())]
+        return [*head_lines, *(line for table in self.tables.values() for line in table.lines(shown))]
 
     def to_plain(self, shown: int | None = None) -> dict[str, Any]:
         """The same as JSON-able values, with at most `shown` problems per table (None: all)."""
         tables = {name: table.to_plain(shown) for name, table in self.tables.items()}
-        return {"source": self.source, "written": self.written, "rejected": self.rejected, "tables": tables}
+        return {"source": self.source, "written": self.written, "meanings": dict(self.meanings),
+                "rejected": self.rejected, "tables": tables}  # fmt: skip

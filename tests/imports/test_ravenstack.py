@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,8 +10,9 @@ from models.imports.run import read_folder
 from models.imports.summary import Summary
 from models.imports.timeline import AFTER, BEFORE
 from tests.imports.shared import shared_data
+from tests.imports.sources import FOLDER
 
-SAMPLE = Path(__file__).parent / "samples" / "ravenstack"
+SAMPLE = FOLDER / "ravenstack" / "sample"
 
 
 def at(month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:

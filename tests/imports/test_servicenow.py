@@ -15,8 +15,9 @@ from models.history import History
 from models.imports.run import read_folder
 from models.imports.summary import Summary
 from tests.imports.shared import shared_data
+from tests.imports.sources import FOLDER
 
-SAMPLE = Path(__file__).parent / "samples" / "servicenow"
+SAMPLE = FOLDER / "servicenow" / "sample"
 
 #: Columns that hold the end of the story on every event row.
 PROPHETIC = ("resolved_at", "closed_at", "closed_code", "resolved_by")
