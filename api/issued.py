@@ -147,7 +147,8 @@ def _population(chosen: Pick) -> dict[str, Any]:
 
 def _parameters(chosen: Pick, service: Service) -> dict[str, Any]:
     order = chosen.order
-    label = service.serving.label()
+    served = service.serving.by_id(chosen.source.model_id)
+    label = service.serving.label() if served is None else served.model.label
     return {
         "capacity": order.capacity,
         "buffer": order.buffer,
@@ -189,7 +190,7 @@ def get_risk_list(list_id: int) -> Response:
     service = the_service()
     as_csv = wants_csv(request.headers.get("Accept", ""))
     question = read_question(query(), whole=as_csv)
-    found = service.lists.kept(_checked(list_id))
+    found = service.lists.kept(checked(list_id))
     after = 0
     if question.cursor is not None:
         of, after, digest = read_cursor(question.cursor)
@@ -215,10 +216,10 @@ def get_risk_list(list_id: int) -> Response:
 def get_list_changes(list_id: int) -> Response:
     """What had changed since the list of `since` when this one was issued; null where it was issued without one."""
     service = the_service()
-    return answer({"list_id": list_id, "changes": service.store.changes_of_list(_checked(list_id))})
+    return answer({"list_id": list_id, "changes": service.store.changes_of_list(checked(list_id))})
 
 
-def _checked(list_id: int) -> int:
+def checked(list_id: int) -> int:
     """A number that can be a list's. Raises `UnknownList`."""
     if list_id >= LARGEST:
         raise UnknownList("There is no such list.")

@@ -110,3 +110,61 @@ class IssuedList(ma.Schema):
         ListChanges, required=True, allow_none=True, metadata=said("null where it was issued without `since`")
     )
     entries = fields.List(fields.Nested(KeptEntry), required=True)
+
+
+class Grade(ma.Schema):
+    """How a list did, against its pool and against chance."""
+
+    listed = fields.Integer(required=True, metadata=said("accounts of the list whose outcome says something"))
+    left = fields.Integer(required=True)
+    pool = fields.Integer(required=True, metadata=said("the same of all it was picked from, itself included"))
+    pool_left = fields.Integer(required=True)
+    rate = fields.Float(required=True, allow_none=True, metadata=said("left / listed"))
+    rate_low = fields.Float(required=True, allow_none=True, metadata=said("Clopper and Pearson's interval"))
+    rate_high = fields.Float(required=True, allow_none=True)
+    base_rate = fields.Float(required=True, allow_none=True, metadata=said("pool_left / pool"))
+    lift = fields.Float(required=True, allow_none=True, metadata=said("rate / base_rate"))
+    expected = fields.Float(
+        required=True, allow_none=True, metadata=said("exits a blind draw of as many accounts holds on average")
+    )
+    chance_low = fields.Integer(
+        required=True, allow_none=True, metadata=said("exits in the middle 95 % of blind draws (hypergeometric)")
+    )
+    chance_high = fields.Integer(required=True, allow_none=True)
+    chance = fields.Float(
+        required=True, allow_none=True, metadata=said("share of blind draws with as many exits as the list, or more")
+    )
+    confidence = fields.Float(required=True)
+
+
+_GRADES: type[ma.Schema] = ma.Schema.from_dict(
+    {target: fields.Nested(Grade, required=True) for target in ("silent", "churn")}, name="Grades"
+)
+_SPAN: type[ma.Schema] = ma.Schema.from_dict(
+    {edge: fields.DateTime(required=True) for edge in ("from", "to")}, name="Span"
+)
+
+
+class Outcomes(ma.Schema):
+    """Accounts by outcome."""
+
+    listed = fields.Dict(required=True, values=fields.Integer())
+    pool = fields.Dict(required=True, values=fields.Integer())
+
+
+class GradeAnswer(ma.Schema):
+    """GET /v1/risk-lists/{list_id}/grade."""
+
+    list_id = fields.Integer(required=True)
+    as_of = fields.DateTime(required=True)
+    model_id = fields.String(required=True)
+    horizon = fields.Nested(_SPAN, required=True, metadata=said("when a decision to leave had to be taken to count"))
+    matures_at = fields.DateTime(required=True, metadata=said("from then on the list is graded"))
+    status = fields.String(required=True, validate=validate.OneOf(["immature", "graded"]))
+    grades = fields.Nested(_GRADES, required=True, allow_none=True, metadata=said("null until it matures"))
+    outcomes = fields.Nested(Outcomes, required=True, allow_none=True)
+    approached = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata=said("accounts of the list somebody turned to before the horizon ended"),
+    )

@@ -13,7 +13,7 @@ from models.history import History
 from models.labels import LabelParams
 from models.model import ChurnModel
 from models.standing import SCORED, standings
-from models.store import books, history, issued, keys, lists, scores, scoring, upsert, watches
+from models.store import books, history, issued, keys, lists, outcomes, scores, scoring, upsert, watches
 from models.store.books import EVERYBODY, Book
 from models.store.engine import reading
 from models.store.migrate import check_schema
@@ -158,6 +158,23 @@ class Store:
         """What is known of some accounts now, fit for questions up to `at`."""
         with reading(self.engine) as conn:
             return history.read_history(conn, account_ids, observed_from=history.observed_from(conn, at))
+
+    def issued_list(self, list_id: int) -> lists.RiskList:
+        """A list that was issued. Raises `UnknownList`."""
+        with self.connection() as conn:
+            return issued.get_issued(conn, list_id)
+
+    def became(
+        self, found: lists.RiskList, params: LabelParams, now: datetime
+    ) -> tuple[list[str], list[str], dict[str, str], set[str]]:
+        """What became of an issued list: its accounts, its pool, the outcome of each as known now, and which of its
+        accounts somebody turned to until the end of the horizon."""
+        with reading(self.engine) as conn:
+            listed = lists.fitting(conn, found.list_id, "rank_by_loss", lists.Filters())
+            pool = issued.pool(conn, found.list_id)
+            outcome = outcomes.outcomes(conn, pool, found.as_of, now, params)
+            until = found.as_of + params.window
+            return listed, pool, outcome, outcomes.outreached(conn, listed, found.created_at, until)
 
     def changes_of_list(self, list_id: int) -> dict[str, Any] | None:
         """What changed since the list before an issued one, as it was told then. Raises `UnknownList`."""

@@ -25,6 +25,7 @@ ROUTES = {
     "post_risk_list": ("POST", "/v1/risk-lists", "read", True),
     "get_risk_list": ("GET", "/v1/risk-lists/1", "read", False),
     "get_list_changes": ("GET", "/v1/risk-lists/1/changes", "read", False),
+    "get_grade": ("GET", "/v1/risk-lists/1/grade", "read", False),
     "get_model": ("GET", "/v1/model", "read", False),
     "get_model_history": ("GET", "/v1/model/history", "admin", False),
     "get_monitor": ("GET", "/v1/model/monitor", "read", False),

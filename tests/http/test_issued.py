@@ -169,3 +169,42 @@ def test_lists_nobody_knows(served):
         assert_problem(served.get(f"{PATH}/{number}"), 404, "unknown_list")
         assert_problem(served.get(f"{PATH}/{number}/changes"), 404, "unknown_list")
     assert_problem(served.post(PATH, {"capacity": 2}), 404, "no_list_yet")
+
+
+def test_a_grade_before_and_after_it_matures(either):
+    body = issue(either, capacity=3)
+    list_id, listed = body["list"]["list_id"], names(body)
+    clock = either.app.extensions["ebbtide"].clock
+    clock.moment = NOW + timedelta(days=133)
+    young = either.get(f"{PATH}/{list_id}/grade").json
+    assert (young["status"], young["grades"], young["matures_at"]) == ("immature", None, "2026-10-13T12:00:00Z")
+    assert young["horizon"] == {"from": "2026-06-15T12:00:00Z", "to": "2026-09-13T12:00:00Z"}
+    silent, involuntary, unlisted = listed[0], listed[1], next(a for a in ("priceless", "a/b c") if a not in listed)
+    left = [
+        {"account_id": silent, "notice_at": day(-40)},
+        {"account_id": involuntary, "ended_at": day(-40), "end_reason": "involuntary"},
+        {"account_id": unlisted, "notice_at": day(-100)},
+    ]
+    for row in left:
+        upsert(either.engine, "accounts", pl.DataFrame([{"started_at": day(500), "segment": "smb", **row}]))
+    upsert(either.engine, "outreach", outreach(listed[2], day(-20)))
+    clock.moment = NOW + timedelta(days=134)
+    found = either.get(f"{PATH}/{list_id}/grade").json
+    pool = body["list"]["population"]["pool"]
+    assert found["status"] == "graded"
+    assert found["outcomes"]["listed"] == {
+        "stay": 1, "silent": 1, "vocal": 0, "involuntary": 1, "unlabelable": 0, "blackout": 0, "immature": 0,
+        "unknown": 0,
+    }  # fmt: skip
+    for target in ("silent", "churn"):
+        told_of = found["grades"][target]
+        assert [told_of[name] for name in ("listed", "left", "pool", "pool_left")] == [2, 1, pool - 1, 2]
+        assert told_of["rate"] == 0.5
+        assert told_of["base_rate"] == pytest.approx(2 / (pool - 1))
+        assert told_of["rate_low"] < 0.5 < told_of["rate_high"]
+    assert found["approached"] == 1
+
+
+def test_a_published_list_has_no_grade(told):
+    published = told.get(f"{PATH}/silent").json["list"]["list_id"]
+    assert_problem(told.get(f"{PATH}/{published}/grade"), 404, "unknown_list")
