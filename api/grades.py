@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response
 
 from api import list_schemas as schemas
-from api.auth import needs
+from api.auth import needs, the_book
 from api.bodies import answer
 from api.contract import Resource, operation
 from api.issued import checked
@@ -28,7 +28,7 @@ JUDGED = {"silent": ("stay", "silent", "vocal"), "churn": ("stay", "silent", "vo
 
 
 @resource.route("/v1/risk-lists/<int:list_id>/grade")
-@needs("read")
+@needs("read", restricted="narrowed")
 @operation(
     gives={200: (schemas.GradeAnswer, "The grade, or when there will be one")},
     refuses=(404,),
@@ -41,7 +41,7 @@ def get_grade(list_id: int) -> Response:
     when.
     """
     service = the_service()
-    found = service.store.issued_list(checked(list_id))
+    found = service.store.issued_list(checked(list_id), the_book())
     params = LabelParams(**found.parameters["label"])
     matures, now = found.as_of + params.settled, service.clock()
     head = {
@@ -60,7 +60,7 @@ def get_grade(list_id: int) -> Response:
 
 
 def _graded(service: Service, found: RiskList, params: LabelParams, now: datetime) -> dict[str, Any]:
-    listed, pool, outcome, approached = service.store.became(found, params, now)
+    listed, pool, outcome, approached = service.store.became(found, params, now, the_book())
     return {
         "grades": {target: _grade(target, listed, pool, outcome) for target in LEFT},
         "outcomes": {"listed": _counts(listed, outcome), "pool": _counts(pool, outcome)},

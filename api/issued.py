@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 import polars as pl
-from flask import Response, g, request
+from flask import Response, request
 
 from api import list_schemas as schemas
 from api import score_schemas
-from api.auth import needs
+from api.auth import needs, the_book, the_key
 from api.bodies import answer, answer_text, encode, invalid, json_body, query, refuse_unknown, with_member
 from api.contract import Resource, operation
 from api.csv_lines import CSV
@@ -36,8 +36,8 @@ from models.errors import UnknownList
 from models.health import BANDS
 from models.lists import KIND
 from models.picking import usual_buffer
-from models.store.issued import MOST, Order, Pick
-from models.store.lists import Filters
+from models.store.issued import MOST, Order, Pick, plain, readable
+from models.store.lists import Filters, unknown
 
 resource = Resource("issued-lists", "Issued lists")
 
@@ -48,7 +48,7 @@ _TEXT = 512
 
 
 @resource.route("/v1/risk-lists", methods=["POST"])
-@needs("read")
+@needs("read", restricted="narrowed")
 @operation(
     gives={201: (schemas.IssuedList, "The list, frozen")},
     refuses=(404,),
@@ -98,7 +98,7 @@ def _order(body: Mapping[str, Any]) -> Order:
     filters = _filters(body, errors)
     if errors or capacity is None or buffer is None or days is None:
         raise invalid("The body does not fit; see errors.", *errors)
-    return Order(capacity, buffer, RANKS[rank_by], filters, days, since)
+    return Order(capacity, buffer, RANKS[rank_by], filters, days, since, the_book())
 
 
 class _Whole:
@@ -157,7 +157,8 @@ def _parameters(chosen: Pick, service: Service) -> dict[str, Any]:
         "filters": asdict(order.filters),
         "since": order.since,
         "source_list_id": chosen.source.list_id,
-        "key_id": g.key_id,
+        "key_id": the_key().key_id,
+        "book": plain(order.book),
         "label": asdict(label),
     }
 
@@ -174,7 +175,7 @@ def _issued(service: Service, list_id: int, chosen: Pick, told: dict[str, Any] |
 
 
 @resource.route("/v1/risk-lists/<int:list_id>")
-@needs("read")
+@needs("read", restricted="narrowed")
 @operation(
     gives={200: (schemas.KeptListPage, "A page of the list as it was issued, or as text/csv all that is left of it")},
     refuses=(404, 406, 422),
@@ -190,7 +191,7 @@ def get_risk_list(list_id: int) -> Response:
     service = the_service()
     as_csv = wants_csv(request.headers.get("Accept", ""))
     question = read_question(query(), whole=as_csv)
-    found = service.lists.kept(checked(list_id))
+    found = readable(service.lists.kept(checked(list_id)), the_book())
     after = 0
     if question.cursor is not None:
         of, after, digest = read_cursor(question.cursor)
@@ -207,7 +208,7 @@ def get_risk_list(list_id: int) -> Response:
 
 
 @resource.route("/v1/risk-lists/<int:list_id>/changes")
-@needs("read")
+@needs("read", restricted="narrowed")
 @operation(
     gives={200: (schemas.ListChangesAnswer, "Who was new, who had left, who stayed, and why")},
     refuses=(404, 422),
@@ -216,11 +217,11 @@ def get_risk_list(list_id: int) -> Response:
 def get_list_changes(list_id: int) -> Response:
     """What had changed since the list of `since` when this one was issued; null where it was issued without one."""
     service = the_service()
-    return answer({"list_id": list_id, "changes": service.store.changes_of_list(checked(list_id))})
+    return answer({"list_id": list_id, "changes": service.store.changes_of_list(checked(list_id), the_book())})
 
 
 def checked(list_id: int) -> int:
     """A number that can be a list's. Raises `UnknownList`."""
     if list_id >= LARGEST:
-        raise UnknownList("There is no such list.")
+        raise unknown(list_id)
     return list_id

@@ -159,28 +159,35 @@ class Store:
         with reading(self.engine) as conn:
             return history.read_history(conn, account_ids, observed_from=history.observed_from(conn, at))
 
-    def issued_list(self, list_id: int) -> lists.RiskList:
-        """A list that was issued. Raises `UnknownList`."""
+    def issued_list(self, list_id: int, book: Book) -> lists.RiskList:
+        """A list that was issued and that the caller may read. Raises `UnknownList`."""
         with self.connection() as conn:
-            return issued.get_issued(conn, list_id)
+            return issued.get_issued(conn, list_id, book)
 
     def became(
-        self, found: lists.RiskList, params: LabelParams, now: datetime
+        self, found: lists.RiskList, params: LabelParams, now: datetime, book: Book
     ) -> tuple[list[str], list[str], dict[str, str], set[str]]:
-        """What became of an issued list: its accounts, its pool, the outcome of each as known now, and which of its
-        accounts somebody turned to until the end of the horizon."""
+        """What became of an issued list, as far as it is in the book: its accounts, its pool, the outcome of each as
+        known now, and which of its accounts somebody turned to until the end of the horizon."""
         with reading(self.engine) as conn:
-            listed = lists.fitting(conn, found.list_id, "rank_by_loss", lists.Filters())
-            pool = issued.pool(conn, found.list_id)
+            listed = lists.fitting(conn, found.list_id, "rank_by_loss", lists.Filters(), book)
+            pool = issued.inside_now(conn, book, issued.pool(conn, found.list_id))
             outcome = outcomes.outcomes(conn, pool, found.as_of, now, params)
             until = found.as_of + params.window
             return listed, pool, outcome, outcomes.outreached(conn, listed, found.created_at, until)
 
-    def changes_of_list(self, list_id: int) -> dict[str, Any] | None:
-        """What changed since the list before an issued one, as it was told then. Raises `UnknownList`."""
+    def changes_of_list(self, list_id: int, book: Book) -> dict[str, Any] | None:
+        """What changed since the list before an issued one, as it was told then; of the book's accounts. Raises
+        `UnknownList`."""
         with self.connection() as conn:
-            issued.get_issued(conn, list_id)
-            return issued.changes(conn, list_id)
+            issued.get_issued(conn, list_id, book)
+            told = issued.changes(conn, list_id)
+            if told is None or not book.restricted:
+                return told
+            moved = {kind: told[kind] for kind in ("new", "left", "stayed")}
+            there = books.held(conn, book, [move["account_id"] for moves in moved.values() for move in moves])
+            mine = {kind: [move for move in moves if move["account_id"] in there] for kind, moves in moved.items()}
+            return told | mine
 
     def page(
         self, list_id: int, rank_by: str, filters: lists.Filters, after: int, limit: int, book: Book = EVERYBODY

@@ -21,6 +21,7 @@ from models.lists import ranked
 from models.picking import pick
 from models.store import bulk, lists
 from models.store.among import among, wanted
+from models.store.books import EVERYBODY, Book, held
 from models.store.engine import reading, writing
 from models.store.lists import ENTRY_SCHEMA, Filters, RiskList
 from models.store.tables import CONTRACT, risk_list_entries, risk_list_receipts, risk_lists
@@ -33,7 +34,8 @@ MOST = 500
 @dataclass(frozen=True)
 class Order:
     """What a list is issued for: `capacity` accounts by `rank_by` (a column of the store) among those that fit the
-    filters and were not approached within `handled_days`; `buffer` and `since` as in `models.picking`."""
+    filters and were not approached within `handled_days`; `buffer` and `since` as in `models.picking`. `book`: whose
+    accounts the caller may know of."""
 
     capacity: int
     buffer: int
@@ -41,6 +43,7 @@ class Order:
     filters: Filters
     handled_days: int
     since: int | None
+    book: Book = EVERYBODY
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ def choose(engine: Engine, source: RiskList, order: Order, now: datetime) -> Pic
     """Pick from a published list. Raises `UnknownList` where `since` is no issued list, or as of a later moment."""
     with reading(engine) as conn:
         lists.get_list(conn, source.list_id)
-        before = None if order.since is None else _before(conn, order.since, source)
-        fit = lists.fitting(conn, source.list_id, order.rank_by, order.filters)
+        before = None if order.since is None else _before(conn, order.since, source, order.book)
+        fit = lists.fitting(conn, source.list_id, order.rank_by, order.filters, order.book)
         lately = approached(conn, order.handled_days, now)
         free = [account_id for account_id in fit if account_id not in lately]
         there = () if before is None else before[1]["account_id"].to_list()
@@ -98,15 +101,25 @@ def freeze(
     return list_id
 
 
-def get_issued(conn: Connection, list_id: int) -> RiskList:
-    """An issued list. Raises `UnknownList`."""
-    try:
-        found = lists.get_list(conn, list_id)
-    except UnknownList:
-        found = None
-    if found is None or found.kind != KIND:
-        raise UnknownList(f"There is no issued list {list_id}.")
+def get_issued(conn: Connection, list_id: int, book: Book = EVERYBODY) -> RiskList:
+    """An issued list. Raises `UnknownList`, also for one that the caller may not read; see `readable`."""
+    found = readable(lists.get_list(conn, list_id), book)
+    if found.kind != KIND:
+        raise lists.unknown(list_id)
     return found
+
+
+def readable(found: RiskList, book: Book) -> RiskList:
+    """The list itself, if the caller may read it: a restricted one reads issued lists of his own book only. Raises
+    `UnknownList`."""
+    if found.kind == KIND and book.restricted and found.parameters["book"] != plain(book):
+        raise lists.unknown(found.list_id)
+    return found
+
+
+def plain(book: Book) -> dict[str, list[str]] | None:
+    """A book as a list's parameters keep it; None: everybody."""
+    return {"owners": list(book.owners), "segments": list(book.segments)} if book.restricted else None
 
 
 def changes(conn: Connection, list_id: int) -> dict[str, Any] | None:
@@ -139,11 +152,21 @@ def approached(conn: Connection, days: int, now: datetime) -> set[str]:
     return set(conn.scalars(query)) if days else set()
 
 
-def _before(conn: Connection, list_id: int, source: RiskList) -> tuple[RiskList, pl.DataFrame]:
-    found = get_issued(conn, list_id)
+def _before(conn: Connection, list_id: int, source: RiskList, book: Book) -> tuple[RiskList, pl.DataFrame]:
+    found = get_issued(conn, list_id, book)
     if found.as_of > source.as_of:
         raise UnknownList(f"List {list_id} is as of a later moment than the current list.")
-    return found, lists.frame(conn, list_id).drop("list_id")
+    entries = lists.frame(conn, list_id).drop("list_id")
+    mine = inside_now(conn, book, entries["account_id"].to_list())
+    return found, entries.filter(pl.col("account_id").is_in(mine))
+
+
+def inside_now(conn: Connection, book: Book, account_ids: Sequence[str]) -> list[str]:
+    """Those of the accounts that are in the caller's book today."""
+    if not book.restricted:
+        return list(account_ids)
+    there = held(conn, book, account_ids)
+    return [account_id for account_id in account_ids if account_id in there]
 
 
 def _packed(account_ids: Sequence[str]) -> bytes:

@@ -111,8 +111,13 @@ def get_list(conn: Connection, list_id: int) -> RiskList:
     query = sa.select(risk_lists).where(risk_lists.c.list_id == list_id, risk_lists.c.status == "published")
     row = conn.execute(query).one_or_none()
     if row is None:
-        raise UnknownList(f"There is no list {list_id}, or it is too old to be kept; start from the current one.")
+        raise unknown(list_id)
     return _risk_list(row)
+
+
+def unknown(list_id: int) -> UnknownList:
+    """The refusal of a list that is not there, or not there for the caller."""
+    return UnknownList(f"There is no list {list_id}, or it is too old to be kept; start from the current one.")
 
 
 def page(
@@ -154,10 +159,11 @@ def count(conn: Connection, list_id: int, filters: Filters | None = None, book: 
     return int(found or 0)
 
 
-def fitting(conn: Connection, list_id: int, rank_by: str, filters: Filters) -> list[str]:
-    """The accounts that the filters leave, in order of a ranking."""
+def fitting(conn: Connection, list_id: int, rank_by: str, filters: Filters, book: Book = EVERYBODY) -> list[str]:
+    """The accounts that the filters and the book leave, in order of a ranking."""
     columns = risk_list_entries.c
-    query = sa.select(columns.account_id).where(*_conditions(_chosen(filters))).order_by(columns[rank_by])
+    fit = (*_conditions(_chosen(filters)), *inside(book, columns.account_id))
+    query = sa.select(columns.account_id).where(*fit).order_by(columns[rank_by])
     return list(conn.scalars(query, _values(list_id, filters)))
 
 

@@ -7,6 +7,8 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
+from models.store.books import Book
+from models.store.keys import create_key
 from models.store.upsert import upsert
 from tests.http.cast import NOW, day
 from tests.http.test_changes import ticket
@@ -208,3 +210,36 @@ def test_a_grade_before_and_after_it_matures(either):
 def test_a_published_list_has_no_grade(told):
     published = told.get(f"{PATH}/silent").json["list"]["list_id"]
     assert_problem(told.get(f"{PATH}/{published}/grade"), 404, "unknown_list")
+
+
+def test_a_restricted_key_issues_from_its_book_and_reads_lists_of_its_book(told):
+    books = {"ana": ("ana@example.org",), "bob": ("bob@example.org",)}
+    for who, owners in books.items():
+        told.keys[who] = create_key(told.engine, who, ["read"], NOW, book=Book(owners=owners))[1]
+    everybodys = issue(told, capacity=5)
+    bobs = told.post(PATH, {"capacity": 5}, "bob").json
+    assert names(bobs) == ["fading"]
+    assert bobs["list"]["population"]["pool"] == 1
+    mine = told.post(PATH, {"capacity": 5, "buffer": 4}, "ana").json
+    assert "fading" not in names(mine)
+    clock = told.app.extensions["ebbtide"].clock
+    for other in (everybodys, bobs):
+        number = other["list"]["list_id"]
+        for path in ("", "/changes", "/grade"):
+            got = told.get(f"{PATH}/{number}{path}", "ana")
+            nobodys = told.get(f"{PATH}/777{path}", "ana")
+            assert got.status_code == nobodys.status_code == 404
+            assert got.json["detail"] == nobodys.json["detail"].replace("777", str(number))
+        refused = told.post(PATH, {"capacity": 5, "since": number}, "ana")
+        assert refused.status_code == 422
+    lost = names(mine)[0]
+    upsert(told.engine, "accounts", pl.DataFrame([{"account_id": lost, "owner": "bob@example.org"}]))
+    number = mine["list"]["list_id"]
+    again = told.post(PATH, {"capacity": 5, "buffer": 4, "since": number}, "ana").json
+    clock.moment = NOW + timedelta(days=134)
+    kept = told.get(f"{PATH}/{number}", "ana").json
+    assert names(kept) == names(mine)[1:], "an account that went to somebody else is not there any more"
+    assert kept["list"]["entries"] == len(mine["entries"]) - 1
+    assert lost not in str(again)
+    graded = told.get(f"{PATH}/{number}/grade", "ana").json
+    assert graded["outcomes"]["pool"]["stay"] == mine["list"]["population"]["pool"] - 1
