@@ -20,6 +20,7 @@ KINDS: dict[str, str] = {
     "contact_coverage": "contacts arrive at another rate or in another mix than at training, or not at all",
     "service_change": "service itself changed: repeats or escalations per contact",
     "survey_coverage": "invitations or answers are rarer or more frequent than at training",
+    "no_exits": "the history holds no exit, so whether the scores come true cannot be told",
     "observed_expected": "more or fewer accounts left than the scores said",
 }
 

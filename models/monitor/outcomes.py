@@ -38,6 +38,8 @@ ALARM = 0.0025
 LEAST_RELATIVE = 0.10
 #: Accounts that left, fewer of which say nothing.
 LEAST_EXITS = 10
+#: Of so many exits expected, none is seen once in twenty times: a source that records none is doubted from here on.
+EXPECTED_AT_LEAST = 3.0
 #: The latest span: what happened in so many snapshots' horizons.
 RECENT_MOMENTS = 5
 
@@ -68,17 +70,22 @@ class Observed:
 
 
 def settled_rows(
-    rows: pl.DataFrame, known: History, as_of: datetime, params: LabelParams, reference: Reference
+    rows: pl.DataFrame,
+    known: History,
+    as_of: datetime,
+    params: LabelParams,
+    reference: Reference,
+    decided: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The rows whose outcomes are known at least in part: account_id, as_of, p_churn, p_silent, y_churn, y_silent, and
-    `part`, the share of a horizon's exits that should have come by then."""
+    `part`, the share of a horizon's exits that should have come by then. `decided`: `labels.exits` of the same."""
     first = reference.as_of - params.settled
     seen: dict[tuple[int, float], list[datetime]] = {}
     for moment in rows["as_of"].unique().sort():
         horizon = _seen(moment, as_of, params, reference.timing)
         if moment > first and horizon is not None:
             seen.setdefault(horizon, []).append(moment)
-    found, decided = [_NO_ROWS], exits(known, as_of, params)
+    found, decided = [_NO_ROWS], exits(known, as_of, params) if decided is None else decided
     for (days, part), moments in seen.items():
         mine = rows.filter(pl.col("as_of").is_in(moments)).select("account_id", "as_of", "p_churn", "p_silent")
         labels = label(known, mine.select("account_id", "as_of"), as_of, replace(params, horizon_days=days), decided)
@@ -189,6 +196,21 @@ def outcome_findings(found: Sequence[Observed], reference: Reference) -> list[Fi
         if off:
             told.append(_finding(max(off, key=lambda one: abs(one.z)), reference))
     return told
+
+
+def no_exits(rows: pl.DataFrame) -> Finding:
+    """Where the history holds no exit at all: then silence of the source and loyalty of the customers look alike."""
+    due = float((rows["p_churn"] * rows["part"]).sum()) / _expected_repeats(rows) if rows.height else 0.0
+    return Finding(
+        kind="no_exits",
+        severity="warning" if due >= EXPECTED_AT_LEAST else "info",
+        subject="churn",
+        sentence="The history holds no exit at all, so nobody can tell whether the scores come true; if they do, "
+        f"{due:.0f} accounts will have left by now.",
+        action="If customers have left, have their end recorded: `ended_at` of their account, or the end or "
+        "cancellation of their contract.",
+        numbers={"expected": due, "observed": 0.0},
+    )
 
 
 def _finding(one: Observed, reference: Reference) -> Finding:

@@ -15,11 +15,12 @@ import polars as pl
 from models.clock import isoformat
 from models.errors import ContractError
 from models.history import History
+from models.labels import exits
 from models.model import ChurnModel
 from models.monitor.estimate import estimate
 from models.monitor.findings import Finding, ordered, worst
 from models.monitor.inputs import TARGETS, feature_findings, score_findings
-from models.monitor.outcomes import Observed, observed, outcome_findings, settled_rows, to_plain
+from models.monitor.outcomes import Observed, no_exits, observed, outcome_findings, settled_rows, to_plain
 from models.monitor.reference import Reference
 from models.monitor.rows import EVERY_DAYS, moments_back, sampled, scored_rows
 from models.monitor.sources import source_findings, stopped
@@ -94,8 +95,13 @@ def judge(
             found += feature_findings(model, reference, rows)
             found += score_findings(reference, rows)
         past, predictions = _with_said(rows, said)
-        outcomes = observed(settled_rows(past, known, as_of, model.label, reference), reference)
-        found += outcome_findings(outcomes, reference)
+        decided = exits(known, as_of, model.label)
+        settled = settled_rows(past, known, as_of, model.label, reference, decided)
+        if decided.height:
+            outcomes = observed(settled, reference)
+            found += outcome_findings(outcomes, reference)
+        else:
+            found.append(no_exits(settled))
     return Watch(
         model_id=model.model_id,
         as_of=as_of,

@@ -11,6 +11,7 @@ from models.history import History
 from models.model import ChurnModel
 from models.monitor.findings import KINDS, Finding, ordered, worst
 from models.monitor.inputs import feature_findings, score_findings
+from models.monitor.outcomes import no_exits
 from models.monitor.reference import Reference, take
 from models.monitor.rows import MOST_ACCOUNTS, sampled, scored_rows
 from models.monitor.watch import watch
@@ -141,6 +142,30 @@ def test_an_artefact_without_a_reference_says_what_cannot_be_compared(served: Se
     assert kinds(found.findings) == {"no_reference"}
     assert "cannot be told" in found.findings[0].sentence
     assert found.estimated["churn"]["auc_at_training"] is None
+
+
+def test_a_source_that_records_no_exit_is_not_taken_for_loyalty(served: Served) -> None:
+    ends = ("notice_at", "ended_at", "end_reason")
+    tables = {name: served.history.frame(name) for name in ("accounts", "interactions", "surveys", "contracts")}
+    # every account pays on as it did, and nobody ever says that it ended
+    tables["accounts"] = tables["accounts"].drop(ends)
+    tables["contracts"] = tables["contracts"].clear()
+    deaf = History.from_frames(tables)
+    found = watch(served.model, deaf, served.at(WEEKS))
+    assert found.observed == ()
+    (said,) = [one for one in found.findings if one.kind == "no_exits"]
+    assert said.severity == "warning"
+    assert said.numbers["expected"] > 3
+    assert "ended_at" in said.action
+    assert "observed_expected" not in kinds(found.findings)
+
+
+def test_a_young_history_without_an_exit_is_no_warning() -> None:
+    rows = pl.DataFrame({"account_id": ["a", "a", "b"], "p_churn": [0.5, 0.5, 0.25], "part": [1.0, 0.5, 1.0]})
+    # 0.5 + 0.25 + 0.25 over three snapshots of two accounts: 1 / 1.5 accounts
+    found = no_exits(rows)
+    assert found.severity == "info"
+    assert found.numbers["expected"] == pytest.approx(2 / 3)
 
 
 def test_a_reference_of_another_form_is_refused(served: Served) -> None:
