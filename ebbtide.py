@@ -32,6 +32,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "monitor": ("api.commands", "monitor", "Has what the model sees changed, and does what it says still come true?"),
     "serve": ("api.commands", "serve", "Serve the API."),
     "keys": ("api.key_commands", "keys", "API keys: create, list, rotate, revoke; and the key that signs artefacts."),
+    "webhooks": (
+        "api.webhook_commands",
+        "webhooks",
+        "Events sent to other systems: make, list, rotate, delete, deliver.",
+    ),
 }
 
 

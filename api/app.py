@@ -24,6 +24,7 @@ from api import (
     scores,
     surveys,
     transport,
+    webhooks,
 )
 from api.auth import Keys
 from api.freshness import Reach
@@ -50,6 +51,7 @@ RESOURCES = (
     grades,
     model,
     model_history,
+    webhooks,
     operations,
 )
 
@@ -74,7 +76,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = now) -> Flask
 
 
 def _service(settings: Settings, clock: Callable[[], datetime], metrics: Metrics) -> Service:
-    store = Store(connect(settings.database_url))
+    store = Store(connect(settings.database_url), clock)
     background = Background()
     serving = Serving(settings.artifacts, metrics.swapped, settings.trust)
     return Service(

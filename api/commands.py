@@ -73,7 +73,7 @@ def import_(
         return
     engine = _store(settings)
     started = start_import(engine, f"{chosen}: {path.name}", now())
-    sink = Sink(engine, delay or timedelta(0))
+    sink = Sink(engine, delay or timedelta(0), clock=now)
     try:
         with bar() as shown:
             tasks: dict[str, Any] = {}

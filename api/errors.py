@@ -19,6 +19,7 @@ from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from models.errors import (
+    AddressRefused,
     ArtefactError,
     ContractError,
     EbbtideError,
@@ -27,6 +28,7 @@ from models.errors import (
     TableModel,
     UnknownAccount,
     UnknownList,
+    UnknownWebhook,
 )
 from models.store.errors import RunInProgress, StoreError
 
@@ -41,6 +43,8 @@ CORE: tuple[tuple[type[EbbtideError], int, str], ...] = (
     (UnknownAccount, 404, "unknown_account"),
     (UnknownList, 404, "unknown_list"),
     (NotScored, 409, "not_scored"),
+    (UnknownWebhook, 404, "unknown_webhook"),
+    (AddressRefused, 422, "address_refused"),
     (TableModel, 409, "model_reads_table"),
     (FeatureMismatch, 422, "feature_mismatch"),
     (ContractError, 422, "invalid_data"),

@@ -59,3 +59,11 @@ class TableModel(EbbtideError):
 
 class SettingsError(EbbtideError):
     """A setting that cannot be understood; the service refuses to start."""
+
+
+class UnknownWebhook(EbbtideError):
+    """A webhook or a delivery that is not there."""
+
+
+class AddressRefused(EbbtideError):
+    """An address that messages must not be sent to, or that is none."""

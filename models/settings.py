@@ -17,6 +17,7 @@ from models.errors import SettingsError
 
 if TYPE_CHECKING:
     from models.registry import Trust
+    from models.webhooks.guard import Network
 
 PREFIX = "EBBTIDE_"
 
@@ -104,6 +105,12 @@ def _public_keys(text: str) -> tuple[str, ...]:
     return keys
 
 
+def _networks(text: str) -> "tuple[Network, ...]":
+    from models.webhooks.guard import parse_networks  # noqa: PLC0415
+
+    return parse_networks(text)
+
+
 def _timezone(text: str) -> ZoneInfo:
     try:
         return ZoneInfo(text)
@@ -161,6 +168,12 @@ SETTINGS: tuple[Setting, ...] = (
         "1: artefacts that none of the public keys signed are not opened",
         _switch,
     ),
+    Setting(
+        "EBBTIDE_WEBHOOK_ALLOW",
+        "",
+        "networks that webhooks may call although they are not on the public internet, separated by commas",
+        _networks,
+    ),
 )
 
 
@@ -179,6 +192,7 @@ class Settings:
     signing_key: str = field(repr=False)
     verify_keys: tuple[str, ...]
     require_signed: bool
+    webhook_allow: "tuple[Network, ...]"
 
     @property
     def trust(self) -> "Trust":

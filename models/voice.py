@@ -21,7 +21,7 @@ def voice_events(history: History) -> pl.DataFrame:
     escalations = history.interactions.filter(
         (pl.col("escalation") == "customer") & pl.col("escalated_at").is_not_null()
     ).select("account_id", at="escalated_at", kind=pl.lit("escalation"))
-    answers = history.surveys.filter(_low_answer() & pl.col("responded_at").is_not_null()).select(
+    answers = history.surveys.filter(low_answer() & pl.col("responded_at").is_not_null()).select(
         "account_id", at="responded_at", kind=pl.lit("survey")
     )
     return pl.concat([complaints, escalations, answers]).sort("account_id", "at", "kind")
@@ -32,7 +32,7 @@ def inbound() -> pl.Expr:
     return pl.col("direction").fill_null("inbound") == "inbound"
 
 
-def _low_answer() -> pl.Expr:
+def low_answer() -> pl.Expr:
     """Whether an answer lies at or below the share of its scale where dissatisfaction starts."""
     scales = {name: (i.scale_min, i.scale_max, i.low) for name, i in INSTRUMENTS.items()}
 

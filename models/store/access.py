@@ -1,6 +1,6 @@
 """What the service asks of the store. Everything here raises `StoreError` while the database cannot be used."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -41,8 +41,9 @@ class NotScoredBecause(NotScored):
 class Store:
     """One database, for many threads."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, clock: Callable[[], datetime] | None = None) -> None:
+        """`clock` tells the present, where others shall be told of low answers."""
+        self.engine, self._clock = engine, clock
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -116,7 +117,7 @@ class Store:
 
     def upsert(self, table: str, rows: pl.DataFrame) -> pl.Series:
         """Upsert rows; what became of each, in order."""
-        return upsert.upsert_rows(self.engine, table, rows)
+        return upsert.upsert_rows(self.engine, table, rows, at=None if self._clock is None else self._clock())
 
     def score_now(self, model: ChurnModel, account_ids: Sequence[str], now: datetime, **options: Any) -> scoring.Asked:
         """Score these accounts as of now without storing it; see `models.store.scoring.score_accounts`."""

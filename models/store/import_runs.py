@@ -8,7 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from models.store.engine import writing
+from models.store.outbox import emit
 from models.store.tables import import_runs
+from models.webhooks.events import import_finished
 
 
 def start_import(engine: Engine, source: str, started_at: datetime) -> int:
@@ -23,8 +25,11 @@ def finish_import(
 ) -> None:
     """Close the record as `done` or `failed` with a summary fit for JSON."""
     closed = {"finished_at": finished_at, "status": status, "summary": dict(summary)}
+    mine = import_runs.c.import_id == import_id
     with writing(engine) as conn:
-        conn.execute(import_runs.update().where(import_runs.c.import_id == import_id).values(**closed))
+        done = import_runs.update().where(mine).values(**closed).returning(import_runs.c.source)
+        source = conn.execute(done).scalar_one()
+        emit(conn, [import_finished(import_id, source, finished_at, status, summary)])
 
 
 def imports(conn: Connection, limit: int = 20) -> list[dict[str, Any]]:

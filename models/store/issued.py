@@ -23,6 +23,7 @@ from models.store import bulk, lists
 from models.store.among import among, wanted
 from models.store.books import EVERYBODY, Book, held
 from models.store.engine import reading, writing
+from models.store.list_events import tell_of_list
 from models.store.lists import ENTRY_SCHEMA, Filters, RiskList
 from models.store.tables import CONTRACT, risk_list_entries, risk_list_receipts, risk_lists
 
@@ -98,6 +99,7 @@ def freeze(
         bulk.append(conn, risk_list_entries, numbered)
         receipt = {"list_id": list_id, "pool": _packed(chosen.pool), "changes": changes}
         conn.execute(risk_list_receipts.insert().values(receipt))
+        tell_of_list(conn, KIND, list_id)
     return list_id
 
 

@@ -22,6 +22,7 @@ from models.store import bulk
 from models.store.books import EVERYBODY, Book, inside
 from models.store.engine import writing
 from models.store.errors import StoreError
+from models.store.list_events import tell_of_list
 from models.store.runs import exclusive
 from models.store.tables import RANKS, current_list, risk_list_entries, risk_lists
 from models.store.types import schema
@@ -234,6 +235,7 @@ def _make_current(engine: Engine, kind: str, list_id: int, declared: int) -> Non
         if written != declared:
             raise StoreError(f"List {list_id} has {written} entries where {declared} were written.")
         conn.execute(risk_lists.update().where(risk_lists.c.list_id == list_id).values(status="published"))
+        tell_of_list(conn, kind, list_id)
         make = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
         pointer = make(current_list).values(kind=kind, list_id=list_id)
         conn.execute(pointer.on_conflict_do_update(index_elements=["kind"], set_={"list_id": list_id}))

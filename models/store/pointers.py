@@ -8,7 +8,9 @@ from sqlalchemy.engine import Connection, Engine
 
 from models.errors import ContractError
 from models.store.engine import writing
+from models.store.outbox import emit
 from models.store.tables import model_pointer_history
+from models.webhooks.events import model_promoted
 
 ACTIONS = ("promote", "rollback", "refuse")
 
@@ -32,6 +34,8 @@ def record_change(engine: Engine, change: PointerChange) -> None:
     values = {**vars(change), "objections": list(change.objections) or None}
     with writing(engine) as conn:
         conn.execute(model_pointer_history.insert().values(**values))
+        if change.action != "refuse":
+            emit(conn, [model_promoted(change.model_id, change.action, change.who, change.at, change.why)])
 
 
 def changes(conn: Connection, limit: int | None = 100) -> list[PointerChange]:

@@ -16,13 +16,14 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.schema import CreateTable
 
 from models.errors import ContractError, NotScored
-from models.store import bulk
+from models.store import bulk, outbox
 from models.store.among import among, wanted
 from models.store.codec import Layout, decode, decode_frame, encode
 from models.store.engine import writing
 from models.store.history import account_ranges, within
 from models.store.tables import feature_layouts, latest_scores, scores
 from models.store.types import schema
+from models.webhooks.events import band_changed
 
 #: What `save_scores` takes, column -> type; the rest of the table it fills in itself.
 FILLED = ("run_id", "computed_at", "layout_id", "features")
@@ -223,9 +224,28 @@ def _replace(conn: Connection, rows: pl.DataFrame) -> None:
     conn.execute(CreateTable(_stage, if_not_exists=True))
     conn.execute(_stage.delete())
     bulk.append(conn, _stage, rows)
+    if "account.band_changed" in outbox.wanted(conn):
+        outbox.emit(conn, [band_changed(*row) for row in conn.execute(_CHANGED_BANDS)])
     conn.execute(_keep(conn, scores, _KEY))
     conn.execute(_keep(conn, latest_scores, ("account_id",)))
     conn.execute(_stage.delete())
+
+
+def _later(new: Any, old: Any) -> sa.ColumnElement[bool]:
+    """Whether a new row speaks of a later moment than the one that is there, or of the same one more recently."""
+    return sa.or_(new.as_of > old.as_of, sa.and_(new.as_of == old.as_of, new.computed_at >= old.computed_at))
+
+
+#: Staged rows that will change an account's band, as `models.webhooks.events.band_changed` takes them.
+_CHANGED_BANDS = (
+    sa.select(
+        *(_stage.c.account_id, _stage.c.computed_at, latest_scores.c.band, _stage.c.band, _stage.c.health),
+        *(latest_scores.c.health, _stage.c.model_id, _stage.c.as_of),
+    )
+    .join(latest_scores, latest_scores.c.account_id == _stage.c.account_id)
+    .where(latest_scores.c.band != _stage.c.band, _later(_stage.c, latest_scores.c))
+    .order_by(_stage.c.account_id)
+)
 
 
 def _keep(conn: Connection, table: sa.Table, key: tuple[str, ...]) -> Any:
@@ -234,6 +254,5 @@ def _keep(conn: Connection, table: sa.Table, key: tuple[str, ...]) -> Any:
     rows = sa.select(*(_stage.c[name] for name in names)).where(sa.true())
     insert = _insert(conn, table).from_select(names, rows.order_by(*(_stage.c[name] for name in key)))
     new, old = insert.excluded, table.c
-    later = sa.or_(new.as_of > old.as_of, sa.and_(new.as_of == old.as_of, new.computed_at >= old.computed_at))
     replaced = {name: new[name] for name in names if name not in key}
-    return insert.on_conflict_do_update(index_elements=list(key), set_=replaced, where=later)
+    return insert.on_conflict_do_update(index_elements=list(key), set_=replaced, where=_later(new, old))

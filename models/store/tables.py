@@ -248,3 +248,65 @@ import_runs = sa.Table(
     sa.Column("summary", sa.JSON),
     sqlite_autoincrement=True,
 )
+
+#: Where events are sent. The secrets sign messages, so they are kept as they are: whoever reads this table can sign.
+webhook_endpoints = sa.Table(
+    "webhook_endpoints",
+    metadata,
+    sa.Column("endpoint_id", TEXT, primary_key=True),
+    sa.Column("url", TEXT, nullable=False),
+    sa.Column("description", TEXT),
+    sa.Column("events", sa.JSON, nullable=False),  # list of types
+    sa.Column("format", TEXT, nullable=False),  # standard | slack
+    sa.Column("cooldown_seconds", sa.BigInteger, nullable=False),
+    sa.Column("secrets", sa.JSON, nullable=False),  # [secret, microseconds when it ends or null], newest first
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("disabled_at", Instant()),
+    sa.Column("disabled_why", TEXT),  # gone: it answered 410
+    sa.Column("paused_until", Instant()),  # it asked us to wait
+    sa.Column("failing_since", Instant()),  # the first failure since it last accepted something
+    sa.Column("created_at", Instant(), nullable=False),
+)
+
+#: The outbox: what happened, written in the transaction that made it happen.
+webhook_events = sa.Table(
+    "webhook_events",
+    metadata,
+    sa.Column("event_no", SERIAL, primary_key=True, autoincrement=True),
+    sa.Column("message_id", TEXT, nullable=False),
+    sa.Column("type", TEXT, nullable=False),
+    sa.Column("at", Instant(), nullable=False),
+    sa.Column("account_id", TEXT),
+    sa.Column("topic", TEXT),
+    sa.Column("state", TEXT),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("distributed_at", Instant()),  # null: no deliveries have been made of it yet
+    sa.Index(None, "distributed_at", "event_no"),
+    sa.Index(None, "account_id"),
+    sqlite_autoincrement=True,
+)
+
+#: One event for one receiver, with every attempt.
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    sa.Column("delivery_no", SERIAL, primary_key=True, autoincrement=True),
+    sa.Column("endpoint_id", TEXT, nullable=False),
+    sa.Column("event_no", sa.BigInteger, nullable=False),
+    sa.Column("topic", TEXT),
+    sa.Column("account_id", TEXT),
+    sa.Column("state", TEXT),
+    sa.Column("status", TEXT, nullable=False),  # pending | delivered | failed | superseded
+    sa.Column("attempts", sa.BigInteger, nullable=False),
+    sa.Column("due_at", Instant()),  # null: finished. While it is being sent: when another worker may take it over
+    sa.Column("created_at", Instant(), nullable=False),
+    sa.Column("finished_at", Instant()),
+    sa.Column("last_status", sa.BigInteger),
+    sa.Column("last_error", TEXT),
+    sa.Column("log", sa.JSON, nullable=False),  # [at, status, error] per attempt, as ISO 8601
+    sa.Index(None, "endpoint_id", "status", "due_at"),
+    sa.Index(None, "endpoint_id", "delivery_no"),
+    sa.Index(None, "endpoint_id", "account_id", "topic", "status", "delivery_no"),
+    sa.Index(None, "event_no"),
+    sqlite_autoincrement=True,
+)

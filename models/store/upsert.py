@@ -13,7 +13,7 @@ stored value.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
 
@@ -29,9 +29,11 @@ from models.columns import Table
 from models.errors import ContractError
 from models.history import TABLES
 from models.store import bulk
+from models.store.answer_events import tell_of_answers
 from models.store.engine import writing
 from models.store.tables import CONTRACT
 from models.store.types import SQL_TYPES, TEXT
+from models.surveys import SURVEYS
 
 Columns = ColumnCollection[str, sa.ColumnElement[Any]]
 
@@ -67,45 +69,62 @@ class Sink:
     """Where an import writes: batches of `batch_rows`, each in a transaction of its own.
 
     When `write` returns, its rows are kept whatever happens to the process. `delay` is how much later than it
-    happened the source usually tells, for rows that do not say when they were recorded.
+    happened the source usually tells, for rows that do not say when they were recorded. `clock` tells the present where
+    others shall be told of low answers; None: they are not.
     """
 
-    def __init__(self, engine: Engine, delay: timedelta = timedelta(0), batch_rows: int = BATCH_ROWS) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        delay: timedelta = timedelta(0),
+        batch_rows: int = BATCH_ROWS,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
         self.engine = engine
         self.delay = delay
         self.batch_rows = batch_rows
+        self.clock = clock
 
     def write(self, table_name: str, frame: pl.DataFrame) -> Counts:
         """Upsert the frame into the contract table; see `upsert` for what is refused."""
-        return sum(
-            (upsert(self.engine, table_name, part, self.delay) for part in frame.iter_slices(self.batch_rows)),
-            Counts(),
-        )
+        parts = frame.iter_slices(self.batch_rows)
+        return sum((upsert(self.engine, table_name, part, self.delay, self._now()) for part in parts), Counts())
+
+    def _now(self) -> datetime | None:
+        return None if self.clock is None else self.clock()
 
 
 def upsert(
-    target: Engine | Connection, table_name: str, frame: pl.DataFrame, delay: timedelta = timedelta(0)
+    target: Engine | Connection,
+    table_name: str,
+    frame: pl.DataFrame,
+    delay: timedelta = timedelta(0),
+    at: datetime | None = None,
 ) -> Counts:
     """Upsert rows into a contract table in one transaction (or in the connection's, if one is open).
 
-    `frame` has contract columns by name; every required column must be there and filled. Raises
-    `ContractError` otherwise. With other writers of the same keys in PostgreSQL at the same moment, the rows
-    are right and the counts are those of the moment before.
+    `frame` has contract columns by name; every required column must be there and filled. `at`: the present, where
+    others shall be told of low answers among the rows. Raises `ContractError` for other frames. With other writers of
+    the same keys in PostgreSQL at the same moment, the rows are right and the counts are those of the moment before.
     """
     declared = _declared(table_name)
     rows = _conform(declared, frame, delay)
     final = _collapse(declared, rows)
-    counts = _write(target, declared, final, _tally)
+    counts = _write(target, declared, final, _tally, at)
     return Counts(**counts, repeated=rows.height - final.height)
 
 
 def upsert_rows(
-    target: Engine | Connection, table_name: str, frame: pl.DataFrame, delay: timedelta = timedelta(0)
+    target: Engine | Connection,
+    table_name: str,
+    frame: pl.DataFrame,
+    delay: timedelta = timedelta(0),
+    at: datetime | None = None,
 ) -> pl.Series:
     """The same, saying for each row of the frame, in order, which of `OUTCOMES` it was."""
     declared = _declared(table_name)
     rows = _conform(declared, frame, delay).with_row_index("row_no")
-    outcomes = _write(target, declared, _collapse(declared, rows), _each)
+    outcomes = _write(target, declared, _collapse(declared, rows), _each, at)
     return (
         rows.select(pl.col("row_no").cast(pl.Int64))
         .join(outcomes, on="row_no", how="left", maintain_order="left")["outcome"]
@@ -118,6 +137,7 @@ def _write(
     declared: Table,
     final: pl.DataFrame,
     look: Callable[[Connection, "_Statements"], tuple[T, bool]],
+    at: datetime | None,
 ) -> T:
     """Upsert rows of distinct keys; gives what `look` saw of their outcomes beforehand.
 
@@ -130,6 +150,8 @@ def _write(
         conn.execute(do.clear)
         bulk.append(conn, _STAGES[declared.name], final)
         seen, stale = look(conn, do)
+        if at is not None and declared is SURVEYS:
+            tell_of_answers(conn, final, at)
         conn.execute(do.merge)
         if stale:
             conn.execute(do.keep_first_arrival)

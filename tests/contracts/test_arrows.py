@@ -41,6 +41,7 @@ LAYERS = (
         "changes",
     ),
     ("monitor",),
+    ("webhooks",),
     ("imports", "tables", "registry", "store", "loading", "settings", "terminal"),
 )
 

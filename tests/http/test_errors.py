@@ -28,6 +28,14 @@ ROUTES = {
     "get_grade": ("GET", "/v1/risk-lists/1/grade", "read", False),
     "get_model": ("GET", "/v1/model", "read", False),
     "get_model_history": ("GET", "/v1/model/history", "admin", False),
+    "get_webhooks": ("GET", "/v1/webhooks", "admin", False),
+    "post_webhooks": ("POST", "/v1/webhooks", "admin", True),
+    "get_webhook": ("GET", "/v1/webhooks/w", "admin", False),
+    "put_webhook": ("PUT", "/v1/webhooks/w", "admin", True),
+    "delete_webhook": ("DELETE", "/v1/webhooks/w", "admin", False),
+    "rotate_webhook": ("POST", "/v1/webhooks/w/rotate", "admin", True),
+    "get_deliveries": ("GET", "/v1/webhooks/w/deliveries", "admin", False),
+    "replay_deliveries": ("POST", "/v1/webhooks/w/replay", "admin", True),
     "get_monitor": ("GET", "/v1/model/monitor", "read", False),
     "healthz": ("GET", "/healthz", None, False),
     "readyz": ("GET", "/readyz", None, False),
@@ -104,8 +112,12 @@ def _code(path: str) -> str:
     return "method_not_allowed" if path == "/v1/accounts/a/healths" else "not_found"
 
 
-@pytest.mark.parametrize("name", ROUTES)
-@pytest.mark.parametrize("method", ["DELETE", "PATCH"])
+def _not_taken() -> list[tuple[str, str]]:
+    taken = {(method, path) for method, path, *_ in ROUTES.values()}
+    return [(n, m) for n in ROUTES for m in ("DELETE", "PATCH") if (m, ROUTES[n][1]) not in taken]
+
+
+@pytest.mark.parametrize(("name", "method"), _not_taken())
 def test_405(served, name, method):
     got = served.client.open(ROUTES[name][1], method=method, headers=served.headers())
     assert_problem(got, 405, "method_not_allowed")
@@ -145,7 +157,11 @@ def test_422_no_object(served, name, data):
     assert_problem(got, 422, "invalid_body")
 
 
-@pytest.mark.parametrize("name", [name for name in WITH_BODY if name not in ("put_account", "post_risk_list")])
+#: Routes whose body is a list of items.
+BATCHES = [n for n in WITH_BODY if n not in ("put_account", "post_risk_list") and "/webhooks" not in ROUTES[n][1]]
+
+
+@pytest.mark.parametrize("name", BATCHES)
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [({}, "/items"), ({"items": []}, "/items"), ({"items": {}}, "/items"), ({"items": [{}], "itmes": 1}, "/itmes")],

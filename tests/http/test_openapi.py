@@ -32,12 +32,22 @@ CHECKS = (
 )
 
 
+#: How ids stand in the addresses of `ROUTES` and in the description.
+IDS = {
+    "/accounts/a": "/accounts/{account_id}",
+    "/risk-lists/1": "/risk-lists/{list_id}",
+    "/webhooks/w": "/webhooks/{webhook_id}",
+}
+
+
+def described(path: str) -> str:
+    for example, name in IDS.items():
+        path = path.replace(example, name)
+    return path
+
+
 #: Every described operation.
-OPERATIONS = [
-    (path.replace("/accounts/a", "/accounts/{account_id}").replace("/risk-lists/1", "/risk-lists/{list_id}"), method)
-    for name, (method, path, _, _) in ROUTES.items()
-    if name != "openapi_json"
-]
+OPERATIONS = [(described(path), method) for name, (method, path, _, _) in ROUTES.items() if name != "openapi_json"]
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)

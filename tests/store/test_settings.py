@@ -1,6 +1,7 @@
 """Settings: defaults, values, refusals in words, and a documentation that lists exactly them."""
 
 from dataclasses import fields
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         signing_key="",
         verify_keys=(),
         require_signed=False,
+        webhook_allow=(),
     )
 
 
@@ -44,6 +46,7 @@ def test_values_are_understood() -> None:
             "EBBTIDE_SIGNING_KEY": "/run/secrets/signing.pem",
             "EBBTIDE_VERIFY_KEYS": f"{PUBLIC}, {PUBLIC}",
             "EBBTIDE_REQUIRE_SIGNED": "1",
+            "EBBTIDE_WEBHOOK_ALLOW": "10.1.0.0/16, ::1",
             "HOME": "/root",
         }
     )
@@ -59,6 +62,7 @@ def test_values_are_understood() -> None:
         "/run/secrets/signing.pem",
         (PUBLIC, PUBLIC),
         True,
+        (IPv4Network("10.1.0.0/16"), IPv6Network("::1")),
     )
 
 
@@ -80,6 +84,8 @@ def test_values_are_understood() -> None:
         ("EBBTIDE_TIMEZONE", "../etc/passwd", "the name of a time zone"),
         ("EBBTIDE_SCORE_ON_WRITE", "yes", "one of inline, worker, off"),
         ("EBBTIDE_REQUIRE_SIGNED", "yes", "0 or 1"),
+        ("EBBTIDE_WEBHOOK_ALLOW", "everything", "networks separated by commas"),
+        ("EBBTIDE_WEBHOOK_ALLOW", "10.0.0.1/8", "networks separated by commas"),
     ],
 )
 def test_nonsense_refuses_to_start(name: str, value: str, wanted: str) -> None:
