@@ -143,7 +143,7 @@ def train(
     # On top of the run's own steps: reading the history.
     with telling(quiet=as_json, steps=None if table else training.STEPS + 1) as tell:
         if table is not None and label is not None:
-            trained = _of_table(table, (label, identity, as_of_column), chosen, tell, announce)
+            trained = _of_table(table, (label, identity, as_of_column), chosen, settings, tell, announce)
         else:
             tell("reading the history")
             history = read_history(data, source, settings)
@@ -183,17 +183,21 @@ def _check_table_options(
 
 def _of_table(
     path: Path,
-    names: tuple[str, str | None, str | None],
+    columns: tuple[str, str | None, str | None],
     config: "Config",
+    settings: Settings,
     tell: Callable[[str], None],
     announce: Callable[[Sequence[str]], None],
 ) -> "Trained":
+    from training.tables.previous import in_service
     from training.tables.read import Names
     from training.tables.train import Overruling
     from training.tables.train import train as run
 
-    label, identity, moment = names
-    return run(path, Names(label, identity or "", moment or ""), config, tell, announce, Overruling(this_user(), now()))
+    label, identity, moment = columns
+    served = in_service(settings.artifacts, settings.trust, label)
+    names = Names(label, identity or "", moment or "")
+    return run(path, names, config, tell, announce, Overruling(this_user(), now()), served)
 
 
 def _say(sentences: Sequence[str]) -> None:

@@ -35,6 +35,22 @@ def in_service(previous: Found) -> Iterator[str]:
     )
 
 
+def table_in_service(previous: Found) -> Iterator[str]:
+    """The same of a wide table's model (`training.tables.previous.compare`)."""
+    if previous["model_id"] is not None and previous["status"] != "compared":
+        yield f"Not compared with the model in service: {previous['why']}"
+    if previous["status"] != "compared":
+        return
+    found, flattered = previous["churn"], f" {previous['why']}" if previous["why"] else ""
+    won = found["gain"]["auc"]
+    if won["low"] is not None:
+        yield (
+            f"On {found['n_rows']:,} rows that no fit of it had seen ({found['n_events']} customers left), the new "
+            f"model {ranks(won)} the one in service (gain in AUC {won['value']:+.3f}, 95 % interval "
+            f"{won['low']:+.3f} to {won['high']:+.3f}).{flattered}"
+        )
+
+
 def ranks(won: Found) -> str:
     """What the interval of a gain allows to be said of who ranks better."""
     if won["low"] > 0:

@@ -106,13 +106,14 @@ def _both(
     features = compute(known, rows.select("account_id", "as_of"), model.baselines, model.columns.features)
     card = model.card(target)
     scored = rows.with_columns(pl.Series(f"p_{PREVIOUS}", expit(card.log_odds(columns(features, model.columns)))))
-    found = _pair(scored, k, draw)
+    found = pair(scored, k, draw)
     if "quiet" in scored.columns:
-        found["quiet"] = _pair(scored.filter(pl.col("quiet")), k, draw)
+        found["quiet"] = pair(scored.filter(pl.col("quiet")), k, draw)
     return found
 
 
-def _pair(scored: pl.DataFrame, k: int, draw: dict[str, int]) -> dict[str, Any]:
+def pair(scored: pl.DataFrame, k: int, draw: dict[str, int]) -> dict[str, Any]:
+    """Of rows with p and `p_previous`: what the new model is worth, what the one in service is, and the gain."""
     new = part(scored, OF_A_PART, k, draw, (PREVIOUS,))
     old = part(scored.with_columns(p=f"p_{PREVIOUS}"), OF_A_PART, k, draw)
     gain = {name: new["gain"][PREVIOUS][name] for name in COMPARED}

@@ -101,7 +101,7 @@ def _worse(new: Manifest, served: Manifest, comparison: Comparison | None) -> It
 
 def _way_out(new: Manifest, served: Manifest) -> str:
     if "column" in new.label:  # of a wide table, whose rows no command holds two models against
-        return "models of tables are compared by their reports"
+        return "train it with the model in service in place, on a table that has its columns; its report says why not"
     return f"give --data FOLDER or --db, or run `ebbtide compare {served.model_id} {new.model_id}`"
 
 
@@ -114,7 +114,9 @@ def _held_its_own(new: Manifest, served: Manifest) -> bool:
     told = _at(new.metrics, "previous")
     if _at(told, "status") != "compared" or _at(told, "model_id") != served.model_id:
         return False
-    highs = [_at(told, target, "gain", name, "high") for target in _TARGETS for name in ("auc", "log_loss")]
+    # A table has one outcome.
+    targets = ("churn",) if "column" in new.label else tuple(_TARGETS)
+    highs = [_at(told, target, "gain", name, "high") for target in targets for name in ("auc", "log_loss")]
     return all(high is not None and high >= 0 for high in highs)
 
 

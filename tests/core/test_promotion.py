@@ -150,8 +150,21 @@ def test_of_a_table_no_command_is_named_that_reads_histories(tmp_path):
     label = {"column": "left", "id": "customer", "as_of_column": None}
     serving(tmp_path, replace(SOUND, label=label))
     said = refused(tmp_path, stored(tmp_path, replace(OTHER, label=label), 1))
-    assert "compared by their reports" in said
+    assert "train it with the model in service in place" in said
     assert "--data" not in said
+
+
+def test_a_model_of_a_table_that_held_its_own_when_trained_is_promoted(tmp_path):
+    label = {"column": "left", "id": "customer", "as_of_column": None}
+    served = serving(tmp_path, replace(SOUND, label=label))
+    gain = {"auc": estimate(0.0, -0.01, 0.01), "log_loss": estimate(0.0, -0.01, 0.01)}
+    told = {"status": "compared", "model_id": served, "churn": {"gain": gain}}
+    lost = {**told, "churn": {"gain": {**gain, "log_loss": estimate(-0.02, -0.03, -0.01)}}}
+    for previous, minutes in ((lost, 1), ({"status": "none", "model_id": served}, 2)):
+        new = replace(OTHER, label=label, metrics={**measured(), "previous": previous})
+        assert "has not been compared" in refused(tmp_path, stored(tmp_path, new, minutes))
+    new = replace(OTHER, label=label, metrics={**measured(), "previous": told})
+    promote(tmp_path, stored(tmp_path, new, 3), "bob", NOW, "held its own")
 
 
 def test_another_recipe_needs_a_comparison(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from models import registry
 from models.errors import ContractError, LeakageError, SettingsError, TableModel, TooFewLabels
 from models.history import History
 from models.loading import load_model
@@ -19,8 +20,10 @@ from models.scoring import score_features, score_history
 from tests.tables import rows, write
 from training import artefact, config
 from training.deployment import Deployment
+from training.previous import Previous
 from training.tables import folds as folding
 from training.tables import infer as inferring
+from training.tables import previous as serving
 from training.tables import read as reading
 from training.tables.declare import ColumnDeclared, TableConfig
 from training.tables.predict import predict
@@ -310,6 +313,39 @@ def test_saved_opened_and_predicting(tmp_path: Path, taught: Trained, file: Path
     assert made.rows["p_silent"].null_count() == made.rows.height
     assert all(len(json.loads(told)) <= 2 for told in made.rows["reasons"])
     assert made.notes == ("not read by the model: country, left",)
+
+
+def test_the_next_model_of_a_table_is_compared_with_the_one_in_service(
+    tmp_path: Path, taught: Trained, file: Path
+) -> None:
+    assert serving.in_service(tmp_path, registry.Trust(), "left").why == "No model is in service."
+    first = artefact.save(taught, tmp_path, NOW, CONFIG, None)
+    registry.promote(tmp_path, first, "ann", NOW, "the first")
+    assert "predicts another label: 'left'" in serving.in_service(tmp_path, registry.Trust(), "gone").why
+    served = serving.in_service(tmp_path, registry.Trust(), "left")
+    other = replace(CONFIG, seed=7)
+    again = train(file, NAMES, other, served=served)
+    told = again.report["previous"]
+    assert (told["status"], told["model_id"], told["why"]) == ("compared", first, serving.FLATTERED)
+    # it learnt from these very rows, and so ranks them at least about as well as folds that had not seen them
+    assert told["churn"]["gain"]["auc"]["value"] < 0.01
+    assert any("the new model ranks" in said and "flatters it" in said for said in again.report["verdicts"])
+    second = artefact.save(again, tmp_path, NOW + timedelta(hours=1), other, None)
+    assert first in (tmp_path / second / "report.html").read_text("utf-8")
+
+
+def test_what_the_model_in_service_cannot_read_is_not_compared(taught: Trained, file: Path) -> None:
+    made = read(file)
+    rows = pl.DataFrame(
+        {"account_id": made.accounts, "as_of": made.moments, "y": made.y, "p": np.full(len(made.y), 0.2)}
+    )
+    model, schema = replace(taught.model, model_id="m"), taught.model.columns
+    later = rows.with_columns(pl.col("as_of") + timedelta(days=90))
+    fair = serving.compare(Previous(model, NOW), made.frame, schema, later)
+    assert (fair["status"], fair["why"], fair["churn"]["n_rows"]) == ("compared", None, rows.height)
+    short = replace(schema, own=schema.own[1:])
+    told = serving.compare(Previous(model, NOW), made.frame, short, later)
+    assert (told["status"], schema.own[0].name in told["why"]) == ("none", True)
 
 
 def test_predicting_checks_the_columns(tmp_path: Path, taught: Trained, file: Path) -> None:

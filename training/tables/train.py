@@ -29,8 +29,11 @@ from training import collect, leakage
 from training.additive import fitter
 from training.deployment import shift_of_table
 from training.describe import describe_table
+from training.describe_lists import table_in_service
 from training.fingerprint import content_hash
 from training.metrics import evaluate
+from training.previous import Previous
+from training.tables import previous
 from training.tables.folds import Fold, folds
 from training.tables.infer import Inferred
 from training.tables.read import Names, Table, load, table
@@ -61,8 +64,10 @@ def train(
     progress: Progress = lambda _: None,
     announce: Announce = lambda _: None,
     overruling: Overruling = Overruling(),
+    served: Previous = Previous(),  # noqa: B008
 ) -> Trained:
     """Train on a file. `announce` is told the columns' types before anything else is done with them.
+    `served` is the model in service, to be compared with (`training.tables.previous.in_service`).
 
     Raises `ContractError` for columns or cells that cannot be used as they are, `LeakageError` before any fit for
     columns that know the label, `TooFewLabels` for too little to learn from, and `SettingsError` for what cannot be
@@ -76,7 +81,7 @@ def train(
     made = table(raw, found, names, config.table)
     announce(counted(made))
     with threadpool_limits(limits=1, user_api="blas"):
-        trained = _train(made, names, config, progress, announce, overruling)
+        trained = _train(made, names, config, progress, announce, overruling, served)
     trained.report["data"]["sha256"] = content_hash({"table": raw.frame.drop(LINE, FILE)})
     return trained
 
@@ -88,6 +93,7 @@ def _train(
     progress: Progress,
     announce: Announce,
     overruling: Overruling,
+    served: Previous,
 ) -> Trained:
     progress("checking that no column knows the label")
     checked = _guarded(made, names, config, overruling)
@@ -96,7 +102,9 @@ def _train(
     read = columns(made.frame, made.schema)
     tested, predicted = _out_of_fold(made, read, cut, config, progress)
     progress("measuring, with intervals by group")
-    evaluated = _evaluated(made, tested, predicted, config)
+    rows = _tested_rows(made, tested, predicted)
+    evaluated = evaluate(rows, against=RIVALS, k=config.capacity, seed=config.seed)
+    before = previous.compare(served, made.frame[tested], made.schema, rows, k=config.capacity, seed=config.seed)
     progress("fitting on everything")
     fitted = _fit(made.schema, read, made.y, made.groups, config, progress)
     moved = shift_of_table(fitted.card, read, made.y, config.deployment)
@@ -117,7 +125,9 @@ def _train(
         "terms": collect.terms({"churn": card}, read),
         "fit": fitted.report,
         "deployment": {"churn": moved.report},
+        "previous": before,
     }
+    report["verdicts"] += table_in_service(before)
     return Trained(model, report, {"fitted": fitted.estimator, "columns": list(made.schema.names)})
 
 
@@ -189,22 +199,18 @@ def _out_of_fold(
     return where[order], {name: np.concatenate([part[name] for part in parts])[order] for name in ("p", *RIVALS)}
 
 
-def _evaluated(
-    made: Table, tested: npt.NDArray[np.intp], predicted: dict[str, Floats], config: Config
-) -> dict[str, Any]:
-    """Rows of one group are drawn together, as those of an account are."""
+def _tested_rows(made: Table, tested: npt.NDArray[np.intp], predicted: dict[str, Floats]) -> pl.DataFrame:
+    """As `training.metrics.evaluate` reads them. Rows of one group are drawn together, as those of an account are."""
     once = pl.Series([0]).new_from_index(0, len(tested))
-    moment = once if made.moments.has_nulls() else made.moments.gather(tested)
-    rows = pl.DataFrame(
+    return pl.DataFrame(
         {
             "account_id": pl.Series(made.groups[tested]).cast(pl.String),
-            "as_of": moment,
+            "as_of": once if made.moments.has_nulls() else made.moments.gather(tested),
             "y": made.y[tested],
             "p": predicted["p"],
             **{f"p_{name}": predicted[name] for name in RIVALS},
         }
     )
-    return evaluate(rows, against=RIVALS, k=config.capacity, seed=config.seed)
 
 
 def _report(made: Table, names: Names, evaluated: dict[str, Any], checked: dict[str, Any], fits: int) -> dict[str, Any]:
