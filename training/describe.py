@@ -235,6 +235,18 @@ def _lead_time(silent: Evaluation) -> Iterator[str]:
         )
 
 
+def chosen(selection: Mapping[str, Any]) -> Iterator[str]:
+    """That a kind was chosen on the rows it is reported on, and what that may flatter (`training.selection`)."""
+    for target, found in selection.items():
+        if found["kind"] == "pairs":
+            told, crossed = found["tried"]["pairs"]["auc"], found["by_other_half"]["auc"]
+            yield (
+                f"Pairs of features were taken for {'leaving' if target == 'churn' else 'leaving silently'} on the "
+                f"rows they are measured on; each half of the customers judged by the other half's choice has an AUC "
+                f"of {crossed:.3f}, and all of them by this choice {told:.3f}."
+            )
+
+
 def describe_table(churn: Evaluation) -> list[str]:
     """Sentences about the evaluation of a wide table's model, with gains over `logistic` and `boosting`."""
     return [*_signal(churn), *_top(churn, "left"), *_calibration(churn, "exits"), *_cost(churn)]

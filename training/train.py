@@ -32,7 +32,7 @@ from training import expert as experts
 from training import measures as own
 from training.cross import OutOfFold
 from training.deployment import Deployment
-from training.describe import describe
+from training.describe import chosen, describe
 from training.describe_lists import in_service
 from training.evaluation import measured, tested_rows
 from training.fingerprint import history_hash
@@ -201,7 +201,7 @@ def _train(
         "gates": allowed,
         "previous": against_previous,
     } | _drawn(model, matrix, rows)
-    report["verdicts"] += in_service(against_previous)
+    report["verdicts"] += [*chosen(report["selection"]), *in_service(against_previous)]
     report["measures"] = {"used": [feature.name for feature in measures], "left_out": own.left_out(declared, measures)}
     progress("measuring what is normal, to tell later what is not")
     model = replace(model, reference=_reference(model, known, cutoff, rows.labels))

@@ -18,6 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from models import health, lists
+from models.clock import isoformat
+from models.errors import ContractError
 from models.history import History
 from models.model import ChurnModel
 from models.scoring import Scored, is_fresh, score_history
@@ -87,7 +89,8 @@ def score_store(
 
     `who` is remembered with the list; `margin` and `currency` as in `models.scoring`; `progress` is told accounts
     done and accounts in all. An account that is not scored any more (ended, notice, test) loses its latest score.
-    Raises `RunInProgress` while another run is at work; after any failure the old list is still the current one.
+    Raises `RunInProgress` while another run is at work and `ContractError` for a moment before every account; after any
+    failure the old list is still the current one.
     """
     model.require_history()
     with runs.exclusive(engine, WORK):
@@ -96,6 +99,7 @@ def score_store(
         try:
             run = _Run(engine, model, as_of, margin, currency, run_id, computed_at)
             counts, entries = run.score_all(chunk_accounts, progress or _silently)
+            _require_somebody(counts, as_of)
             _forget(engine, _older(as_of, computed_at))
             population = {"accounts": sum(counts.values()), **counts, "quiet": entries.height}
             list_id = publish_list(
@@ -114,6 +118,15 @@ def score_store(
         scored = sum(counts[standing] for standing in SCORED)
         runs.finish_run(engine, run_id, clock(), "done", population | {"scored": scored, "list_id": list_id})
     return Scoring(run_id, list_id, as_of, model.model_id, counts, scored, entries.height)
+
+
+def _require_somebody(counts: dict[str, int], as_of: datetime) -> None:
+    """An empty store has an empty list; accounts of which nobody had begun by then are a wrong moment."""
+    if counts["unknown"] and counts["unknown"] + counts["test"] == sum(counts.values()):
+        raise ContractError(
+            f"No account had begun, or was known, by {isoformat(as_of)}, so nothing was scored and the published list "
+            "stays; choose a later moment."
+        )
 
 
 def rescore(

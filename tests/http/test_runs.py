@@ -6,6 +6,7 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
+from models.errors import ContractError
 from models.history import History
 from models.lists import quiet_entries, ranked
 from models.loading import load_model
@@ -171,6 +172,16 @@ def test_a_run_that_fails_leaves_the_old_list(filled, made):
     with pytest.raises(RuntimeError):
         score(filled, made, day(-1), progress=fail)
     with filled.connect() as conn:
+        assert current(conn).list_id == first.list_id
+        assert [run["status"] for run in runs.runs(conn)] == ["failed", "done"]
+
+
+def test_a_moment_before_every_customer_publishes_nothing(store, made):
+    upsert(store, "accounts", accounts().filter(pl.col("started_at").is_not_null()))
+    first = score(store, made)
+    with pytest.raises(ContractError, match=r"No account had begun, or was known, by .* choose a later moment"):
+        score(store, made, NOW - timedelta(days=10_000))
+    with store.connect() as conn:
         assert current(conn).list_id == first.list_id
         assert [run["status"] for run in runs.runs(conn)] == ["failed", "done"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from training.describe import describe, service_verdict
+from training.describe import chosen, describe, service_verdict
 from training.metrics import evaluate
 
 
@@ -224,3 +224,12 @@ class TestWorlds:
     def test_no_effect_is_not(self, seed):
         found = evaluate(self.rows(seed, 0.0), against=["contract"], resamples=100)
         assert describe(found).verdict == "nothing"
+
+
+def test_a_choice_made_on_the_rows_it_is_reported_on_says_so() -> None:
+    told = {"tried": {"pairs": {"auc": 0.8123}}, "by_other_half": {"auc": 0.8099}}
+    selection = {"churn": {"kind": "logistic"} | told, "silent": {"kind": "pairs"} | told}
+    (said,) = chosen(selection)
+    assert "leaving silently" in said
+    assert "0.810" in said
+    assert "0.812" in said
