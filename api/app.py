@@ -7,6 +7,7 @@ from flask import Flask
 
 from api import (
     accounts,
+    audit,
     changes,
     contract,
     errors,
@@ -14,6 +15,7 @@ from api import (
     health,
     interactions,
     issued,
+    keys,
     logs,
     measures,
     model,
@@ -52,6 +54,8 @@ RESOURCES = (
     model,
     model_history,
     webhooks,
+    keys,
+    audit,
     operations,
 )
 

@@ -30,6 +30,7 @@ from flask import current_app, g, request
 from api.errors import Problem
 from models.errors import UnknownAccount
 from models.store.access import Store
+from models.store.audit import By
 from models.store.books import Book
 from models.store.errors import StoreError
 from models.store.keys import USE_STEP, ApiKey
@@ -118,6 +119,11 @@ def the_key() -> ApiKey:
 def the_book() -> Book:
     """The accounts the caller may know of. Only in views that `needs` guards."""
     return the_key().book
+
+
+def by() -> By:
+    """The caller as the maker of a change, for the audit log."""
+    return By(f"key:{the_key().key_id}", current_app.extensions["ebbtide"].clock(), g.request_id)
 
 
 def _check_book(store: Store, key: ApiKey, account_id: str | None, restricted: Restricted) -> None:

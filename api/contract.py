@@ -40,11 +40,13 @@ def operation(
     query: type[ma.Schema] | None = None,
     scope: str | None = None,
     also: Mapping[str, Any] | None = None,
+    changes: bool = False,
 ) -> Callable[[_View], _View]:
     """Declare a view: `gives` status -> (schema, description), `takes` a JSON body, `query` parameters.
 
     `scope` None: open to everybody. Every route may answer 500; the rest of `refuses` is what makes it special.
-    `also`: further content types of the answer 200, type -> schema.
+    `also`: further content types of the answer 200, type -> schema. `changes`: it changes something, though it takes no
+    body.
     """
     statuses = {*refuses, 500, *((401, 403, 503) if scope else ()), *(_FOR_BODIES if takes else ())}
     responses: dict[int, Any] = {
@@ -52,7 +54,7 @@ def operation(
     }
     for content_type, schema in (also or {}).items():
         responses[200]["content"][content_type] = {"schema": schema}
-    if scope and takes is None:
+    if scope and takes is None and not changes:
         responses[304] = {"description": "Nothing has changed since the answer that If-None-Match names"}
     responses |= {status: _problem(status) for status in sorted(statuses)}
     doc: dict[str, Any] = {"responses": responses}

@@ -24,9 +24,11 @@ from models.errors import (
     ContractError,
     EbbtideError,
     FeatureMismatch,
+    KeyEnded,
     NotScored,
     TableModel,
     UnknownAccount,
+    UnknownKey,
     UnknownList,
     UnknownWebhook,
 )
@@ -42,6 +44,8 @@ _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 CORE: tuple[tuple[type[EbbtideError], int, str], ...] = (
     (UnknownAccount, 404, "unknown_account"),
     (UnknownList, 404, "unknown_list"),
+    (UnknownKey, 404, "unknown_key"),
+    (KeyEnded, 409, "key_ended"),
     (NotScored, 409, "not_scored"),
     (UnknownWebhook, 404, "unknown_webhook"),
     (AddressRefused, 422, "address_refused"),

@@ -1,5 +1,6 @@
 """Commands about keys: API keys, and the key that signs artefacts."""
 
+import getpass
 import os
 import sys
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from models.terminal import Moment, Span
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
+    from models.store.audit import By
     from models.store.keys import ApiKey
 
 
@@ -29,6 +31,12 @@ def _store() -> "Engine":
     engine = connect(Settings.from_environment(os.environ).database_url)
     migrate(engine)
     return engine
+
+
+def _by() -> "By":
+    from models.store.audit import By
+
+    return By(f"cli:{getpass.getuser()}", now())
 
 
 @click.group()
@@ -57,7 +65,7 @@ def create(
     from models.store.keys import create_key
 
     book = Book(owners, segments)
-    key, text = create_key(_store(), name, scopes, now(), expires_at=expires_at, book=book)
+    key, text = create_key(_store(), name, scopes, now(), expires_at=expires_at, book=book, by=_by())
     _show_once(key, text)
 
 
@@ -112,7 +120,7 @@ def rotate(key_id: str, overlap: timedelta) -> None:
     """Give a key a new secret, shown once; the present one goes on working for the overlap."""
     from models.store.keys import rotate_key
 
-    key, text = rotate_key(_store(), key_id, now(), overlap)
+    key, text = rotate_key(_store(), key_id, now(), overlap, _by())
     _show_once(key, text)
     if key.previous_until:
         click.echo(f"the secret before works until {isoformat(key.previous_until)}", err=True)
@@ -124,5 +132,5 @@ def revoke(key_id: str) -> None:
     """End a key at once."""
     from models.store.keys import revoke_key
 
-    revoke_key(_store(), key_id, now())
+    revoke_key(_store(), key_id, now(), _by())
     click.echo(f"key {key_id} is revoked")

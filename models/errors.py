@@ -21,6 +21,14 @@ class UnknownAccount(EbbtideError):
     """An account id nobody has described to us."""
 
 
+class UnknownKey(EbbtideError):
+    """A key id that is none of ours."""
+
+
+class KeyEnded(EbbtideError):
+    """A key that is revoked or has expired; it cannot be brought back."""
+
+
 class UnknownList(EbbtideError):
     """A risk list that was never published here, or a cursor that does not belong to one."""
 

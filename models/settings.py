@@ -194,6 +194,13 @@ class Settings:
     require_signed: bool
     webhook_allow: "tuple[Network, ...]"
 
+    def to_plain(self) -> dict[str, str]:
+        """What can be told of them: name -> value as text; of a secret one, whether it is set."""
+        values = ((setting, getattr(self, setting.attribute)) for setting in SETTINGS)
+        return {
+            setting.name: ("set" if value else "") if setting.secret else _plain(value) for setting, value in values
+        }
+
     @property
     def trust(self) -> "Trust":
         """Whose artefacts are opened here."""
@@ -212,6 +219,10 @@ class Settings:
         if settings.require_signed and not settings.verify_keys:
             raise SettingsError("EBBTIDE_REQUIRE_SIGNED needs EBBTIDE_VERIFY_KEYS: no signature could be checked.")
         return settings
+
+
+def _plain(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _read(setting: Setting, environ: Mapping[str, str]) -> Any:

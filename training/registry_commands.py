@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from models.clock import now, parse_instant
+from models.clock import now
 from models.errors import ArtefactError, SettingsError, UnsafeArtefact
 from models.settings import Settings
 from models.terminal import telling
@@ -178,20 +178,13 @@ def put_in_service(settings: Settings, model_id: str, who: str, why: str, *, for
 def record(settings: Settings) -> None:
     """Keep the pointer's history in the store too, where there is one."""
     from models import registry
-    from models.store.engine import connect, reading
+    from models.store.engine import connect
     from models.store.migrate import migrate
-    from models.store.pointers import PointerChange, changes, record_change
+    from models.store.pointers import catch_up, told
 
     engine = connect(settings.database_url)
     migrate(engine)
-    told = registry.events(settings.artifacts)
-    with reading(engine) as conn:
-        kept = {(change.at, change.model_id, change.action) for change in changes(conn, limit=None)}
-    for change in told:
-        at = parse_instant(change.when)
-        if (at, change.model_id, change.action) not in kept:
-            said = PointerChange(change.model_id, change.action, change.who, at, change.why, change.objections)
-            record_change(engine, said)
+    catch_up(engine, told(registry.events(settings.artifacts)))
 
 
 def this_user() -> str:

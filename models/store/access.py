@@ -1,19 +1,33 @@
 """What the service asks of the store. Everything here raises `StoreError` while the database cannot be used."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 from sqlalchemy.engine import Connection, Engine
 
+from models import registry
 from models.errors import NotScored, UnknownAccount
 from models.history import History
 from models.labels import LabelParams
 from models.model import ChurnModel
 from models.standing import SCORED, standings
-from models.store import books, history, issued, keys, lists, outcomes, scores, scoring, upsert, watches
+from models.store import (
+    audit,
+    books,
+    history,
+    issued,
+    keys,
+    lists,
+    outcomes,
+    pointers,
+    scores,
+    scoring,
+    upsert,
+    watches,
+)
 from models.store.books import EVERYBODY, Book
 from models.store.engine import reading
 from models.store.migrate import check_schema
@@ -63,6 +77,39 @@ class Store:
         """The API key this text is at a moment, or None."""
         with self.connection() as conn:
             return keys.verify_key(conn, presented, at)
+
+    def api_keys(self) -> list[keys.ApiKey]:
+        """All API keys, without their secrets."""
+        with self.connection() as conn:
+            return keys.list_keys(conn)
+
+    def create_key(
+        self, name: str, scopes: Sequence[str], expires_at: datetime | None, book: Book, by: audit.By
+    ) -> tuple[keys.ApiKey, str]:
+        """Make a key; see `models.store.keys.create_key`."""
+        return keys.create_key(self.engine, name, scopes, by.at, expires_at=expires_at, book=book, by=by)
+
+    def rotate_key(self, key_id: str, overlap: timedelta, by: audit.By) -> tuple[keys.ApiKey, str]:
+        """Give a key a new secret; see `models.store.keys.rotate_key`."""
+        return keys.rotate_key(self.engine, key_id, by.at, overlap, by)
+
+    def revoke_key(self, key_id: str, by: audit.By) -> keys.ApiKey:
+        """Revoke a key; see `models.store.keys.revoke_key`."""
+        return keys.revoke_key(self.engine, key_id, by.at, by)
+
+    def audit_lines(self, limit: int, before: int | None, **filters: str) -> list[audit.Line]:
+        """The audit log, newest first; see `models.store.audit.lines`."""
+        with self.connection() as conn:
+            return audit.lines(conn, limit, before, **filters)
+
+    def remember_settings(self, by: audit.By, settings: Mapping[str, str]) -> bool:
+        """Write down settings that differ from the last ones; see `models.store.audit.remember_settings`."""
+        self.check()
+        return audit.remember_settings(self.engine, by, settings)
+
+    def catch_up(self, events: Sequence[registry.Change]) -> None:
+        """Copy what the artefact store tells of the model in service; see `models.store.pointers.catch_up`."""
+        pointers.catch_up(self.engine, pointers.told(events))
 
     def held(self, book: Book, account_ids: Collection[str]) -> set[str]:
         """Those of the ids that are described accounts in the book."""

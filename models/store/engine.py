@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,16 @@ def writing(target: Engine | Connection) -> Iterator[Connection]:
         return
     with target.connect() as conn, writing(conn) as began:
         yield began
+
+
+def one_at_a_time(conn: Connection, work: str) -> None:
+    """Wait until nobody else is in a transaction that does this; to be called first in a `writing` transaction.
+
+    In SQLite that is so already: writers take turns.
+    """
+    if conn.dialect.name == "postgresql":
+        number = int.from_bytes(sha256(f"ebbtide {work}".encode()).digest()[:8], signed=True)
+        conn.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
 
 @contextmanager

@@ -20,7 +20,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from models.errors import ContractError
+from models.clock import isoformat
+from models.errors import ContractError, KeyEnded, UnknownKey
+from models.store.audit import By, audit
 from models.store.books import EVERYBODY, Book
 from models.store.engine import writing
 from models.store.tables import api_keys
@@ -73,8 +75,12 @@ def create_key(
     *,
     expires_at: datetime | None = None,
     book: Book = EVERYBODY,
+    by: By | None = None,
 ) -> tuple[ApiKey, str]:
-    """Make a key; gives it and its full text, which is never shown again. Raises `ContractError`."""
+    """Make a key; gives it and its full text, which is never shown again. Raises `ContractError`.
+
+    `by`: who makes it, for the audit log; None: the service itself.
+    """
     wanted = _checked(name, frozenset(scopes), book)
     if expires_at is not None and expires_at <= created_at:
         raise ContractError("A key that expires must do so in the future.")
@@ -91,6 +97,7 @@ def create_key(
     }
     with writing(engine) as conn:
         conn.execute(api_keys.insert().values(**row, hash=_hash(secret)))
+        _tell(conn, by or By("service", created_at), "key.created", key)
     return key, _text(key.key_id, secret)
 
 
@@ -119,11 +126,13 @@ def touch_key(engine: Engine, key: ApiKey, at: datetime) -> None:
         conn.execute(api_keys.update().where(api_keys.c.key_id == key.key_id).values(last_used_at=at))
 
 
-def rotate_key(engine: Engine, key_id: str, at: datetime, overlap: timedelta = OVERLAP) -> tuple[ApiKey, str]:
+def rotate_key(
+    engine: Engine, key_id: str, at: datetime, overlap: timedelta = OVERLAP, by: By | None = None
+) -> tuple[ApiKey, str]:
     """Give the key a new secret; the present one goes on working for `overlap`, one before it stops at once.
 
-    Gives the key and its new full text. Raises `ContractError` for a key that is unknown, revoked or expired, and for
-    an overlap below zero or above `LONGEST_OVERLAP`.
+    Gives the key and its new full text. Raises `UnknownKey`, `KeyEnded` for one that is revoked or expired, and
+    `ContractError` for an overlap below zero or above `LONGEST_OVERLAP`.
     """
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise ContractError(f"The overlap of two secrets is from nothing to {LONGEST_OVERLAP.days} days.")
@@ -131,18 +140,22 @@ def rotate_key(engine: Engine, key_id: str, at: datetime, overlap: timedelta = O
     with writing(engine) as conn:
         row = _found(conn, key_id)
         if row.revoked_at is not None or (row.expires_at is not None and at >= row.expires_at):
-            raise ContractError(f"The key {key_id} is revoked or has expired; make a new one.")
+            raise KeyEnded(f"The key {key_id} is revoked or has expired; make a new one.")
         before = {"previous_hash": row.hash, "previous_until": at + overlap}
         conn.execute(api_keys.update().where(api_keys.c.key_id == key_id).values(hash=_hash(secret), **before))
-        return _key(_found(conn, key_id)), _text(key_id, secret)
+        key = _key(_found(conn, key_id))
+        _tell(conn, by or By("service", at), "key.rotated", key, overlap_seconds=overlap.total_seconds())
+    return key, _text(key_id, secret)
 
 
-def revoke_key(engine: Engine, key_id: str, at: datetime) -> None:
-    """Refuse the key from now on; it stays listed. Raises `ContractError` for an unknown one."""
+def revoke_key(engine: Engine, key_id: str, at: datetime, by: By | None = None) -> ApiKey:
+    """Refuse the key from now on; it stays listed. Raises `UnknownKey`."""
     with writing(engine) as conn:
-        _found(conn, key_id)
-        mine = sa.and_(api_keys.c.key_id == key_id, api_keys.c.revoked_at.is_(None))
-        conn.execute(api_keys.update().where(mine).values(revoked_at=at))
+        key = _key(_found(conn, key_id))
+        if key.revoked_at is None:
+            conn.execute(api_keys.update().where(api_keys.c.key_id == key_id).values(revoked_at=at))
+            _tell(conn, by or By("service", at), "key.revoked", key)
+        return _key(_found(conn, key_id))
 
 
 def list_keys(conn: Connection) -> list[ApiKey]:
@@ -166,10 +179,17 @@ def _checked(name: str, wanted: frozenset[str], book: Book) -> tuple[str, ...]:
     return tuple(scope for scope in SCOPES if scope in wanted)
 
 
+def _tell(conn: Connection, by: By, action: str, key: ApiKey, **more: Any) -> None:
+    limits = {"owners": list(key.book.owners), "segments": list(key.book.segments)}
+    until = None if key.expires_at is None else isoformat(key.expires_at)
+    said = {"name": key.name, "scopes": list(key.scopes), "expires_at": until}
+    audit(conn, by, action, key.key_id, **said, **limits, **more)
+
+
 def _found(conn: Connection, key_id: str) -> Any:
     row = conn.execute(sa.select(api_keys).where(api_keys.c.key_id == key_id)).one_or_none()
     if row is None:
-        raise ContractError(f"There is no key {key_id!r}; list them with: ebbtide keys list")
+        raise UnknownKey(f"There is no key {key_id!r}; list them with: ebbtide keys list")
     return row
 
 

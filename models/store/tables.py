@@ -237,6 +237,22 @@ api_keys = sa.Table(
     sa.Column("segments", sa.JSON(none_as_null=True)),
 )
 
+#: Who changed what. Triggers refuse to change or delete a row.
+audit_log = sa.Table(
+    "audit_log",
+    metadata,
+    sa.Column("entry_id", SERIAL, primary_key=True, autoincrement=True),
+    sa.Column("at", Instant(), nullable=False),
+    sa.Column("actor", TEXT, nullable=False),  # key:<key id> | cli:<user> | service
+    sa.Column("action", TEXT, nullable=False),
+    sa.Column("subject", TEXT, nullable=False),
+    sa.Column("details", sa.JSON, nullable=False),
+    sa.Column("request_id", TEXT),
+    sa.Index(None, "action", "entry_id"),
+    sa.Index(None, "subject", "entry_id"),
+    sqlite_autoincrement=True,
+)
+
 import_runs = sa.Table(
     "imports",
     metadata,

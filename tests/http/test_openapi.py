@@ -37,6 +37,7 @@ IDS = {
     "/accounts/a": "/accounts/{account_id}",
     "/risk-lists/1": "/risk-lists/{list_id}",
     "/webhooks/w": "/webhooks/{webhook_id}",
+    "/keys/k": "/keys/{key_id}",
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from models.errors import ContractError
+from models.errors import ContractError, KeyEnded, UnknownKey
 from models.store.books import Book
 from models.store.keys import (
     SCOPES,
@@ -84,7 +84,7 @@ def test_a_revoked_key_stays_listed_and_opens_nothing(store: Engine) -> None:
 
 
 def test_an_unknown_key_cannot_be_revoked(store: Engine) -> None:
-    with pytest.raises(ContractError, match="no key 'x'; list them with: ebbtide keys list"):
+    with pytest.raises(UnknownKey, match="no key 'x'; list them with: ebbtide keys list"):
         revoke_key(store, "x", T)
 
 
@@ -174,9 +174,9 @@ def test_what_has_ended_is_not_rotated(sqlite_store: Engine) -> None:
     revoke_key(sqlite_store, revoked.key_id, T)
     expired, _ = create_key(sqlite_store, "CRM", ["read"], T, expires_at=T + DAY)
     for key in (revoked, expired):
-        with pytest.raises(ContractError, match="make a new one"):
+        with pytest.raises(KeyEnded, match="make a new one"):
             rotate_key(sqlite_store, key.key_id, T + DAY)
-    with pytest.raises(ContractError, match="no key"):
+    with pytest.raises(UnknownKey, match="no key"):
         rotate_key(sqlite_store, "x", T)
 
 
