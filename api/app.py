@@ -21,6 +21,7 @@ from api import (
     model,
     model_history,
     operations,
+    opinions,
     risk_lists,
     schemas,
     scores,
@@ -31,6 +32,7 @@ from api import (
 from api.auth import Keys
 from api.freshness import Reach
 from api.metrics import Metrics
+from api.overriding import Overrides
 from api.published import Lists
 from api.rescoring import Background, Rescoring
 from api.service import Service
@@ -46,6 +48,7 @@ RESOURCES = (
     surveys,
     measures,
     health,
+    opinions,
     changes,
     scores,
     risk_lists,
@@ -92,5 +95,6 @@ def _service(settings: Settings, clock: Callable[[], datetime], metrics: Metrics
         rescoring=Rescoring(settings, store, serving, metrics, clock, background),
         freshness=Reach(store),
         lists=Lists(store),
+        overrides=Overrides(store, clock),
         metrics=metrics,
     )

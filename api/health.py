@@ -10,6 +10,7 @@ from api.auth import needs, the_book
 from api.bodies import answer_text, chosen_fields, encode, query, with_member
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
+from api.opinions import override_line
 from api.service import Service, the_service
 from models.errors import NotScored
 from models.scorecard import Target
@@ -86,6 +87,8 @@ def health_text(service: Service, score: StoredScore, target: Target, fields: fr
     values = score.values
     served = service.serving.by_id(values["model_id"])
     line = payloads.given(values)
+    if fields is None or "override" in fields:
+        line["override"] = override_line(service.store.override(values["account_id"], service.clock()))
     line["data"] = payloads.freshness(service.freshness.now(), service.clock(), FRESH_DAYS)
     if the_book().restricted:
         # When anybody's last contact came is about everybody.

@@ -26,6 +26,7 @@ from api.risk_lists import (
     csv_of,
     entry,
     list_line,
+    overridden,
     page_of,
     read_cursor,
     read_question,
@@ -166,7 +167,7 @@ def _parameters(chosen: Pick, service: Service) -> dict[str, Any]:
 def _issued(service: Service, list_id: int, chosen: Pick, told: dict[str, Any] | None) -> Response:
     found = service.store.kept_list(list_id)
     rank = chosen.order.rank_by
-    rows = service.store.page(list_id, rank, Filters(), 0, MOST)
+    rows = overridden(service, service.store.page(list_id, rank, Filters(), 0, MOST))
     text = encode({"list": list_line(found), "changes": told})
     entries = f"[{','.join(entry(row, rank) for row in rows)}]"
     response = answer_text(with_member(text, "entries", entries), 201)

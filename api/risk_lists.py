@@ -21,6 +21,7 @@ from api.bodies import JSON, chosen_fields, encode, linked, query, whole_number,
 from api.contract import Resource, operation
 from api.csv_lines import CSV, HEADER, csv_line
 from api.errors import FieldError, Problem
+from api.opinions import override_line
 from api.payloads import loss, trend
 from api.published import Lists, Page
 from api.service import Service, the_service
@@ -165,25 +166,25 @@ def page_of(service: Service, question: Question, position: Position, path: str)
     """A page of a list as JSON; `path`: the address of its first one."""
     if question.book.restricted:
         # Who is in a book changes while the list does not, so its pages are not kept.
-        fresh = _write(service.store, question, position, path)
+        fresh = _write(service, question, position, path)
         return linked(Response(fresh.content, content_type=JSON), fresh.following)
     asked = (
         *(position.found.list_id, question.rank_by, question.filters, position.after, question.limit),
-        *(question.fields, path),
+        *(question.fields, path, service.overrides.version()),
     )
     page = service.lists.pages.get(asked)
     if page is None:
-        page = _write(service.store, question, position, path)
+        page = _write(service, question, position, path)
         service.lists.pages.put(asked, page)
     return linked(Response(page.content, content_type=JSON), page.following)
 
 
-def _write(store: Store, question: Question, position: Position, path: str) -> Page:
+def _write(service: Service, question: Question, position: Position, path: str) -> Page:
     assert question.limit is not None
-    rank = RANKS[question.rank_by]
+    store, rank = service.store, RANKS[question.rank_by]
     rows = store.page(position.found.list_id, rank, question.filters, position.after, question.limit + 1, question.book)
     more = len(rows) > question.limit
-    rows = rows[: question.limit]
+    rows = overridden(service, rows[: question.limit])
     cursor = cursors.write(position.found.list_id, rows[-1][rank], question.digest) if more else None
     following = _next(question, cursor, path)
     head = {
@@ -195,6 +196,12 @@ def _write(store: Store, question: Question, position: Position, path: str) -> P
     }
     entries = f"[{','.join(entry(row, rank, question.fields) for row in rows)}]"
     return Page(with_member(encode(head), "entries", entries).encode(), following)
+
+
+def overridden(service: Service, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a list, each with the `override` that holds for its account now (None: none)."""
+    held = service.store.overrides_of([row["account_id"] for row in rows], service.clock())
+    return [row | {"override": held.get(row["account_id"])} for row in rows]
 
 
 def _told(store: Store, found: RiskList, book: Book) -> dict[str, Any]:
@@ -231,6 +238,7 @@ def entry(row: Mapping[str, Any], rank: str, fields: frozenset[str] | None = Non
         "band": row["band"],
         "trend": trend(row),
         "confidence": row["confidence"],
+        "override": override_line(row["override"]),
     }
     if row["place"] is not None:
         line["place"] = row["place"]
@@ -254,19 +262,19 @@ def csv_of(service: Service, question: Question, position: Position) -> Response
         "Ebbtide-Model-Id": found.model_id,
         "Content-Disposition": f'attachment; filename="{found.kind}-list-{found.list_id}.csv"',
     }
-    lines = _csv_lines(service.store, question, position)
+    lines = _csv_lines(service, question, position)
     return Response(lines, content_type=f"{CSV}; charset=utf-8", headers=headers)
 
 
-def _csv_lines(store: Store, question: Question, position: Position) -> Iterator[str]:
+def _csv_lines(service: Service, question: Question, position: Position) -> Iterator[str]:
     """Header and entries. Read page by page, so that a slow reader holds neither memory nor the database."""
     yield HEADER
     rank, after, left = RANKS[question.rank_by], position.after, question.limit
     while left is None or left > 0:
         wanted = _CSV_PAGE if left is None else min(left, _CSV_PAGE)
         # Raises once the list is no longer kept: a broken transfer is seen, a short file is not.
-        rows = store.page_of_kept(position.found.list_id, rank, question.filters, after, wanted, question.book)
-        yield "".join(csv_line(row, rank) for row in rows)
+        rows = service.store.page_of_kept(position.found.list_id, rank, question.filters, after, wanted, question.book)
+        yield "".join(csv_line(row, rank) for row in overridden(service, rows))
         if len(rows) < wanted:
             return
         after, left = rows[-1][rank], None if left is None else left - len(rows)

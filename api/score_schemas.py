@@ -5,6 +5,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
+from api.opinion_schemas import Override
 from api.schemas import FieldProblem, OwnAccount, OwnContract, OwnInteraction, OwnMeasure, OwnOutreach, OwnSurvey, said
 from models.features import COMPONENTS, FEATURES
 from models.health import BANDS, GRADES
@@ -168,6 +169,9 @@ class Health(Score):
         metadata=said("null where the model's artefact is no longer stored"),
     )
     explanation_missing = fields.String(metadata=said("why there is no explanation"))
+    override = fields.Nested(
+        Override, required=True, allow_none=True, metadata=said("a manager's band that holds now, beside the model's")
+    )
     data = fields.Nested(Data, required=True)
 
 
@@ -389,6 +393,9 @@ class Entry(ma.Schema):
     band = fields.String(required=True, validate=validate.OneOf(BANDS))
     trend = fields.Nested(Trend, required=True)
     confidence = fields.String(required=True, validate=validate.OneOf(GRADES))
+    override = fields.Nested(
+        Override, required=True, allow_none=True, metadata=said("a manager's band that holds now, beside the model's")
+    )
     reasons = fields.List(fields.Nested(BriefReason), required=True, metadata=said("what raises the silent risk most"))
 
 

@@ -9,6 +9,7 @@ from flask import current_app
 from api.auth import Keys
 from api.freshness import Reach
 from api.metrics import Metrics
+from api.overriding import Overrides
 from api.published import Lists
 from api.rescoring import Rescoring
 from api.serving import Serving
@@ -30,6 +31,7 @@ class Service:
     rescoring: Rescoring
     freshness: Reach
     lists: Lists
+    overrides: Overrides
     metrics: Metrics
 
 

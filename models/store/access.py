@@ -21,7 +21,9 @@ from models.store import (
     issued,
     keys,
     lists,
+    opinions,
     outcomes,
+    overrides,
     pointers,
     scores,
     scoring,
@@ -29,7 +31,7 @@ from models.store import (
     watches,
 )
 from models.store.books import EVERYBODY, Book
-from models.store.engine import reading
+from models.store.engine import reading, writing
 from models.store.migrate import check_schema
 
 #: Why an account has no score: its standing -> what to tell.
@@ -119,6 +121,45 @@ class Store:
     def touch(self, key: keys.ApiKey, at: datetime) -> None:
         """Remember when the key was used."""
         keys.touch_key(self.engine, key, at)
+
+    def override(self, account_id: str, now: datetime) -> overrides.Override | None:
+        """The account's override that holds now."""
+        with self.connection() as conn:
+            return overrides.override(conn, account_id, now)
+
+    def overrides_of(self, account_ids: Sequence[str], now: datetime) -> dict[str, overrides.Override]:
+        """The overrides that hold now, of some accounts."""
+        with self.connection() as conn:
+            return overrides.overrides(conn, account_ids, now)
+
+    def overrides_version(self, now: datetime) -> tuple[datetime | None, datetime | None]:
+        """See `models.store.overrides.version`."""
+        with self.connection() as conn:
+            return overrides.version(conn, now)
+
+    def put_override(self, given: overrides.Override, by: audit.By) -> bool:
+        """Set an override; gives whether none held until then. Raises `UnknownAccount`."""
+        with writing(self.engine) as conn:
+            _require(conn, given.account_id)
+            return overrides.put_override(conn, given, by)
+
+    def end_override(self, account_id: str, by: audit.By) -> overrides.Override | None:
+        """Take an override back; gives the one that held. Raises `UnknownAccount`."""
+        with writing(self.engine) as conn:
+            _require(conn, account_id)
+            return overrides.end_override(conn, account_id, by)
+
+    def put_sentiment(self, given: opinions.Sentiment) -> bool:
+        """Keep a manager's view; gives whether it is the account's first. Raises `UnknownAccount`."""
+        with writing(self.engine) as conn:
+            _require(conn, given.account_id)
+            return opinions.put_sentiment(conn, given)
+
+    def sentiment(self, account_id: str) -> opinions.Sentiment | None:
+        """The latest view that a manager gave of an account. Raises `UnknownAccount`."""
+        with self.connection() as conn:
+            _require(conn, account_id)
+            return opinions.sentiment(conn, account_id)
 
     def latest(self, account_id: str) -> scores.StoredScore:
         """The account's latest score. Raises `NotScored`, without saying why; see `why_not_scored`."""
@@ -256,3 +297,8 @@ class Store:
         """How many entries of a list are of the book's accounts."""
         with self.connection() as conn:
             return lists.count(conn, list_id, book=book)
+
+
+def _require(conn: Connection, account_id: str) -> None:
+    if not books.held(conn, EVERYBODY, [account_id]):
+        raise UnknownAccount(f"There is no account {account_id!r}.")

@@ -186,6 +186,36 @@ risk_list_receipts = sa.Table(
     sa.Column("changes", sa.JSON(none_as_null=True)),  # null: there was none before
 )
 
+#: What a manager says instead of the model's band, for a time; the latest one of an account.
+health_overrides = sa.Table(
+    "health_overrides",
+    metadata,
+    sa.Column("account_id", TEXT, primary_key=True),
+    sa.Column("band", TEXT, nullable=False),
+    sa.Column("owner", TEXT, nullable=False),
+    sa.Column("reason", TEXT, nullable=False),
+    sa.Column("set_at", Instant(), nullable=False),
+    sa.Column("set_by", TEXT, nullable=False),  # key_id
+    sa.Column("expires_at", Instant(), nullable=False),
+    sa.Column("ended_at", Instant()),  # null: not taken back
+    sa.Column("changed_at", Instant(), nullable=False),
+    sa.Index(None, "changed_at"),
+    sa.Index(None, "expires_at"),
+)
+
+#: How managers feel about their accounts; every view that was given.
+sentiments = sa.Table(
+    "sentiments",
+    metadata,
+    sa.Column("account_id", TEXT, primary_key=True),
+    sa.Column("at", Instant(), primary_key=True),
+    sa.Column("sentiment", sa.BigInteger, nullable=False),  # 1 to 5, see models.disagreement
+    sa.Column("who", TEXT, nullable=False),
+    sa.Column("note", TEXT),
+    sa.Column("set_by", TEXT, nullable=False),  # key_id
+    sa.Index(None, "at"),
+)
+
 current_list = sa.Table(
     "current_list",
     metadata,

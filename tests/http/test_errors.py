@@ -22,6 +22,10 @@ ROUTES = {
     "get_scores": ("GET", "/v1/accounts/a/scores", "read", False),
     "get_changes": ("GET", "/v1/accounts/a/changes", "read", False),
     "get_silent_list": ("GET", "/v1/risk-lists/silent", "read", False),
+    "put_override": ("PUT", "/v1/accounts/a/override", "write", True),
+    "delete_override": ("DELETE", "/v1/accounts/a/override", "write", False),
+    "put_sentiment": ("PUT", "/v1/accounts/a/sentiment", "write", True),
+    "get_sentiment": ("GET", "/v1/accounts/a/sentiment", "read", False),
     "post_risk_list": ("POST", "/v1/risk-lists", "read", True),
     "get_risk_list": ("GET", "/v1/risk-lists/1", "read", False),
     "get_list_changes": ("GET", "/v1/risk-lists/1/changes", "read", False),
@@ -49,6 +53,7 @@ ROUTES = {
 }
 GUARDED = [name for name, route in ROUTES.items() if route[2]]
 WITH_BODY = [name for name, route in ROUTES.items() if route[3]]
+WITHOUT_ITEMS = ("put_account", "post_risk_list", "put_override", "put_sentiment", "post_key", "rotate_key")
 
 
 def assert_problem(got, status: int, code: str) -> dict:
@@ -163,11 +168,7 @@ def test_422_no_object(served, name, data):
 
 
 #: Routes whose body is a list of items.
-BATCHES = [
-    n
-    for n in WITH_BODY
-    if n not in ("put_account", "post_risk_list", "post_key", "rotate_key") and "/webhooks" not in ROUTES[n][1]
-]
+BATCHES = [n for n in WITH_BODY if n not in WITHOUT_ITEMS and "/webhooks" not in ROUTES[n][1]]
 
 
 @pytest.mark.parametrize("name", BATCHES)
