@@ -8,12 +8,15 @@ A text enters as the rank of its category by the event rate among the rows learn
 another does (minutes and the charge for them) take no part.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
 from models.terms import GRID_FEATURES
 from training.additive.columns import Column, Columns, finite, places
@@ -50,9 +53,9 @@ class Trees:
         at, self._learned = at[:, used], [material.learned[i] for i in used]
         self._ranks = [_ranks(self._learned, at, material, bag) for bag in range(material.bags)]
         crossed = _crossed(self._scout(at, material), len(used))
-        self.models = [
-            self._fit(at, material, bag, interaction_cst=[set(s) for s in crossed]) for bag in range(material.bags)
-        ]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            fits = pool.map(lambda bag: self._fit(at, material, bag, interaction_cst=crossed), range(material.bags))
+            self.models = list(fits)
         self._stop()
         tables = self._tables()
         self.bases = np.array([model._baseline_prediction.ravel()[0] for model in self.models])
@@ -99,13 +102,20 @@ class Trees:
             | settings
         )
         x = self._encoded(at, bag)
-        return model.fit(x[learns], material.y[learns], X_val=x[stops], y_val=material.y[stops])
+        # Bags are fitted side by side: threads inside one would only wait for each other.
+        with threadpool_limits(limits=1, user_api="openmp"):
+            return model.fit(x[learns], material.y[learns], X_val=x[stops], y_val=material.y[stops])
 
     def _scout(self, at: npt.NDArray[np.intp], material: Material) -> dict[Features, float]:
         """What splits gained, by the features on their path, in ensembles of two bags that may cross anything."""
         gains: dict[Features, float] = {}
-        for bag in range(min(2, material.bags)):
-            model = self._fit(at, material, bag, learning_rate=0.1, max_iter=_SCOUT_ROUNDS)
+        scouts = range(min(2, material.bags))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            sent = pool.map(
+                lambda bag: self._fit(at, material, bag, learning_rate=0.1, max_iter=_SCOUT_ROUNDS), scouts
+            )
+            models = list(sent)
+        for model in models:
             for (tree,) in model._predictors:
                 for features, gain in _splits(tree.nodes, 0, frozenset()):
                     gains[features] = gains.get(features, 0.0) + gain
@@ -177,12 +187,12 @@ def _different(at: npt.NDArray[np.intp]) -> list[int]:
     return kept
 
 
-def _crossed(gains: Mapping[Features, float], count: int) -> list[Features]:
+def _crossed(gains: Mapping[Features, float], count: int) -> list[set[int]]:
     """Which features the second ensemble may cross: the sets that gained most; every feature alone besides."""
     ranked = sorted(gains, key=lambda features: (-gains[features], sorted(features)))
     triples = [features for features in ranked if len(features) == 3][:MAX_TRIPLES]
     pairs = [features for features in ranked if len(features) == 2][:MAX_PAIRS]
-    return [*triples, *pairs, *(frozenset({i}) for i in range(count))]
+    return [set(features) for features in (*triples, *pairs, *([i] for i in range(count)))]
 
 
 def _splits(nodes: Any, at: int, path: Features) -> Iterator[tuple[Features, float]]:
