@@ -214,13 +214,14 @@ def test_repeated_rows_and_contradictions_are_counted_and_kept_together(tmp_path
         assert not set(made.groups[fold.train]) & set(made.groups[fold.test])
 
 
-def test_random_folds_test_every_row_once() -> None:
-    groups = np.random.default_rng(0).integers(0, 80, 400)
-    y = (np.arange(400) % 3 == 0).astype(np.float64)
-    made = folding.folds(y, groups, pl.Series([None] * 400, dtype=pl.Datetime("us", "UTC")), 90, seed=3)
-    assert sorted(np.concatenate([fold.test for fold in made])) == list(range(400))
-    assert len(made) == 5
-    assert all(len(fold.test) > 50 for fold in made)
+@pytest.mark.parametrize(("rows", "folds"), [(400, 5), (19_999, 5), (20_000, 3)])
+def test_random_folds_test_every_row_once(rows: int, folds: int) -> None:
+    groups = np.random.default_rng(0).integers(0, rows // 5, rows)
+    y = (np.arange(rows) % 3 == 0).astype(np.float64)
+    made = folding.folds(y, groups, pl.Series([None] * rows, dtype=pl.Datetime("us", "UTC")), 90, seed=3)
+    assert sorted(np.concatenate([fold.test for fold in made])) == list(range(rows))
+    assert len(made) == folds
+    assert all(len(fold.test) > rows / 8 for fold in made)
 
 
 def test_with_a_time_column_folds_go_forward() -> None:
