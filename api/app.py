@@ -22,6 +22,7 @@ from api import (
     model_history,
     operations,
     opinions,
+    personal_data,
     risk_lists,
     schemas,
     scores,
@@ -59,6 +60,7 @@ RESOURCES = (
     webhooks,
     keys,
     audit,
+    personal_data,
     operations,
 )
 

@@ -20,6 +20,9 @@ from models.store.books import Book
 from models.store.tables import BOOK
 
 MOST_ITEMS = 10_000
+#: What the store says of a row of an account that was erased, and what the caller is told.
+ERASED = "erased"
+_GONE = ("erased_account", "was erased and is kept out; DELETE /v1/accounts/{account_id}/erasure lets it in again")
 #: What the store says became of a row -> status and, where the caller may wonder, a note.
 STATUSES: dict[str, tuple[str, str]] = {
     "inserted": ("created", ""),
@@ -50,7 +53,9 @@ def write(service: Service, table: Table, rows: Sequence[Any]) -> Written:
     if checked.frame.height:
         found = service.store.upsert(table.name, checked.frame)
         for number, outcome in zip(checked.numbers, found, strict=True):
-            outcomes[number] = outcome
+            outcomes[number] = None if outcome == ERASED else outcome
+        gone = checked.numbers.filter(found == ERASED).to_list()
+        checked = replace(checked, faults=[*checked.faults, *(Fault(n, "account_id", *_GONE) for n in gone)])
         touched = set(checked.frame.filter(found.is_in(["inserted", "updated"]))["account_id"])
     faults: dict[int, list[Fault]] = {}
     for fault in checked.faults:

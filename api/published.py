@@ -1,6 +1,8 @@
-"""What one process remembers of published lists. A list never changes, so a page that was written once stays right.
+"""What one process remembers of published lists. A list never changes, so a page that was written once stays right
+until somebody on it is erased.
 
-Only which list is current changes, and which ones are still kept; both are looked up every second or so.
+Only which list is current changes, and which ones are still kept; both are looked up every second or so, and with them
+whether anybody was erased: then no written page is used again.
 """
 
 import threading
@@ -55,6 +57,12 @@ class Pages:
             while self._bytes > self._most:
                 self._bytes -= len(self._pages.popitem(last=False)[1].content)
 
+    def clear(self) -> None:
+        """Let go of all pages."""
+        with self._lock:
+            self._pages.clear()
+            self._bytes = 0
+
 
 class Lists:
     """The published lists as one process sees them."""
@@ -63,6 +71,7 @@ class Lists:
         self._store = store
         self.pages = Pages()
         self._seen: dict[Hashable, tuple[float, RiskList]] = {}
+        self._last_erasure = 0
 
     def current(self, kind: str) -> RiskList:
         """The list readers see. Raises `UnknownList`."""
@@ -78,6 +87,10 @@ class Lists:
             return known[1]
         self._seen.pop(name, None)
         found = look()
+        last = self._store.last_erasure()
+        if last != self._last_erasure:
+            self.pages.clear()
+            self._last_erasure = last
         if len(self._seen) >= _MOST:
             self._seen.clear()
         self._seen[name] = (time.monotonic() + seconds, found)

@@ -48,6 +48,8 @@ class Counts(Protocol):
     def unchanged(self) -> int: ...
     @property
     def stale(self) -> int: ...
+    @property
+    def erased(self) -> int: ...
 
 
 class Sink(Protocol):
@@ -261,12 +263,13 @@ def _read(files: tuple[Path, ...], source: Source) -> Raw:
 
 def _write(sink: Sink, done: _Done, progress: Progress | None, batch: int) -> None:
     summary = done.summary
-    summary.inserted = summary.updated = summary.unchanged = summary.stale = 0
+    summary.inserted = summary.updated = summary.unchanged = summary.stale = summary.erased = 0
     for part in (rows for frame in done.parts() for rows in frame.iter_slices(batch)):
         counts = sink.write(summary.table, part)
         summary.inserted += counts.inserted
         summary.updated += counts.updated
         summary.unchanged += counts.unchanged
         summary.stale += counts.stale
+        summary.erased += counts.erased
         if progress is not None:
             progress(summary.table, summary.inserted + summary.updated + summary.unchanged + summary.stale)

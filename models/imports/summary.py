@@ -38,8 +38,8 @@ class TableSummary:
     `business_hours`: name -> (business minutes, minutes of any kind) of the rows that have both ends; `unscheduled`
     targets in business minutes had no schedule and are unknown.
     `clamped` counts times set to the start of their row, `dst_gaps` and `dst_folds` local times in odd hours.
-    `inserted`, `updated`, `unchanged` and `stale` (the store holds a newer version) are what the store said; None
-    where nothing was written.
+    `inserted`, `updated`, `unchanged`, `stale` (the store holds a newer version) and `erased` (of an account that
+    was erased and is kept out) are what the store said; None where nothing was written.
     """
 
     table: str
@@ -70,6 +70,7 @@ class TableSummary:
     updated: int | None = None
     unchanged: int | None = None
     stale: int | None = None
+    erased: int | None = None
 
     def to_plain(self, shown: int | None = None) -> dict[str, Any]:
         """The same as JSON-able values, with at most `shown` problems (None: all)."""
@@ -88,6 +89,8 @@ class TableSummary:
             lines.append(f"  {self.inserted:,} new, {self.updated:,} updated, {self.unchanged:,} unchanged")
         if self.stale:
             lines.append(f"  {self.stale:,} older than what the store holds, left alone")
+        if self.erased:
+            lines.append(f"  {self.erased:,} of accounts that were erased, kept out")
         lines += [f"  {what}: {count:,}" for what, count in self._notes() if count]
         for name, parts in self.business_hours.items():
             took = _took(parts)

@@ -17,6 +17,7 @@ from models.standing import SCORED, standings
 from models.store import (
     audit,
     books,
+    erased,
     history,
     issued,
     keys,
@@ -214,6 +215,11 @@ class Store:
     def rescore(self, model: ChurnModel, account_ids: Sequence[str], now: datetime, **options: Any) -> int:
         """Score these accounts as of now; see `models.store.scoring.rescore`."""
         return scoring.rescore(self.engine, model, account_ids, now, computed_at=now, **options)
+
+    def last_erasure(self) -> int:
+        """The number of the latest erasure; 0 before the first."""
+        with self.connection() as conn:
+            return erased.last(conn)
 
     def current_list(self, kind: str) -> lists.RiskList:
         """The list readers see. Raises `UnknownList`."""

@@ -21,6 +21,7 @@ from models.lists import ranked
 from models.store import bulk
 from models.store.books import EVERYBODY, Book, inside
 from models.store.engine import writing
+from models.store.erased import without
 from models.store.errors import StoreError
 from models.store.list_events import tell_of_list
 from models.store.runs import exclusive
@@ -81,7 +82,8 @@ def publish_list(
     unfinished is removed. Raises `RunInProgress` while another process publishes, `ContractError` for a missing
     column or an account that is there twice, `StoreError` if the database lost an entry.
     """
-    numbered = _ranked(entries)
+    with writing(engine) as conn:
+        numbered = _ranked(without(conn, entries))
     with exclusive(engine, f"publish-{kind}"):
         _sweep(engine, kind)
         row = {"kind": kind, "as_of": as_of, "model_id": model_id, "created_at": created_at}

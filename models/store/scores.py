@@ -20,6 +20,7 @@ from models.store import bulk, outbox
 from models.store.among import among, wanted
 from models.store.codec import Layout, decode, decode_frame, encode
 from models.store.engine import writing
+from models.store.erased import without
 from models.store.history import account_ranges, within
 from models.store.tables import feature_layouts, latest_scores, scores
 from models.store.types import schema
@@ -70,7 +71,7 @@ def save_scores(
             _blobs(part, features, layout),
         )
         with writing(engine) as conn:
-            _replace(conn, rows)
+            _replace(conn, without(conn, rows))
 
 
 _KEY = ("account_id", "as_of", "model_id")
@@ -91,7 +92,7 @@ def latest(conn: Connection, account_id: str) -> StoredScore:
     row = conn.execute(LATEST, {"account_id": account_id}).one_or_none()
     if row is None:
         raise NotScored(f"Account {account_id!r} has no score yet.")
-    return _stored(conn, row)
+    return stored(conn, row)
 
 
 def score_history(
@@ -104,7 +105,7 @@ def score_history(
         same = sa.and_(scores.c.as_of == as_of, scores.c.model_id > model_id)
         query = query.where(scores.c.as_of <= as_of, sa.or_(scores.c.as_of < as_of, same))
     query = query.order_by(scores.c.as_of.desc(), scores.c.model_id).limit(limit)
-    return [_stored(conn, row) for row in conn.execute(query)]
+    return [stored(conn, row) for row in conn.execute(query)]
 
 
 def said_at(conn: Connection, account_id: str, moment: datetime) -> StoredScore | None:
@@ -116,7 +117,7 @@ def said_at(conn: Connection, account_id: str, moment: datetime) -> StoredScore 
         .limit(1)
     )
     row = conn.execute(query).one_or_none()
-    return None if row is None else _stored(conn, row)
+    return None if row is None else stored(conn, row)
 
 
 def read_scores(conn: Connection, as_of: datetime, model_id: str) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -178,7 +179,7 @@ def latest_bands(conn: Connection, low: str | None = None, high: str | None = No
     return bulk.select_many(conn, query, schema(latest_scores))
 
 
-def _stored(conn: Connection, row: sa.Row[Any]) -> StoredScore:
+def stored(conn: Connection, row: sa.Row[Any]) -> StoredScore:
     values = dict(row._mapping)
     blob, layout_id = values.pop("features"), values.pop("layout_id")
     features = {} if blob is None else decode(blob, _layout(conn, layout_id))

@@ -356,3 +356,23 @@ webhook_deliveries = sa.Table(
     sa.Index(None, "event_no"),
     sqlite_autoincrement=True,
 )
+
+
+#: The secret that ids are hashed with before an erasure is remembered; one row, made with the table.
+erasure_key = sa.Table("erasure_key", metadata, sa.Column("key", TEXT, primary_key=True))
+
+#: Who was erased, by a keyed hash: nothing here says who it was. In force until `lifted_at`.
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("erasure_id", SERIAL, primary_key=True, autoincrement=True),
+    sa.Column("kind", TEXT, nullable=False),  # account | contact
+    sa.Column("hash", TEXT, nullable=False),
+    sa.Column("erased_at", Instant(), nullable=False),
+    sa.Column("erased_by", TEXT, nullable=False),
+    sa.Column("receipt", sa.JSON, nullable=False),
+    sa.Column("lifted_at", Instant()),
+    sa.Column("lifted_by", TEXT),
+    sa.Index(None, "hash", "lifted_at"),
+    sqlite_autoincrement=True,
+)

@@ -31,6 +31,7 @@ from models.history import TABLES
 from models.store import bulk
 from models.store.answer_events import tell_of_answers
 from models.store.engine import writing
+from models.store.erased import without
 from models.store.tables import CONTRACT
 from models.store.types import SQL_TYPES, TEXT
 from models.surveys import SURVEYS
@@ -43,18 +44,20 @@ T = TypeVar("T")
 BATCH_ROWS = 20_000
 
 _OUTCOME = {"row_no": pl.Int64(), "outcome": pl.String()}
-OUTCOMES = ("inserted", "updated", "unchanged", "stale", "repeated")
+OUTCOMES = ("inserted", "updated", "unchanged", "stale", "repeated", "erased")
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the rows of an upsert. `repeated`: superseded by another row of the same key in the batch."""
+    """What became of the rows of an upsert. `repeated`: superseded by another row of the same key in the batch.
+    `erased`: of an account that was erased, and not kept."""
 
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
     stale: int = 0
     repeated: int = 0
+    erased: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(*(getattr(self, name) + getattr(other, name) for name in OUTCOMES))
@@ -109,9 +112,11 @@ def upsert(
     """
     declared = _declared(table_name)
     rows = _conform(declared, frame, delay)
-    final = _collapse(declared, rows)
-    counts = _write(target, declared, final, _tally, at)
-    return Counts(**counts, repeated=rows.height - final.height)
+    with writing(target) as conn:
+        kept = without(conn, rows)
+        final = _collapse(declared, kept)
+        counts = _write(conn, declared, final, _tally, at)
+    return Counts(**counts, repeated=kept.height - final.height, erased=rows.height - kept.height)
 
 
 def upsert_rows(
@@ -124,16 +129,21 @@ def upsert_rows(
     """The same, saying for each row of the frame, in order, which of `OUTCOMES` it was."""
     declared = _declared(table_name)
     rows = _conform(declared, frame, delay).with_row_index("row_no")
-    outcomes = _write(target, declared, _collapse(declared, rows), _each, at)
+    with writing(target) as conn:
+        kept = without(conn, rows)
+        outcomes = _write(conn, declared, _collapse(declared, kept), _each, at)
+    left_out = ~rows["row_no"].is_in(kept["row_no"].to_list())
     return (
-        rows.select(pl.col("row_no").cast(pl.Int64))
-        .join(outcomes, on="row_no", how="left", maintain_order="left")["outcome"]
-        .fill_null("repeated")
+        rows.select(pl.col("row_no").cast(pl.Int64), left_out.alias("left_out"))
+        .join(outcomes, on="row_no", how="left", maintain_order="left")
+        .select(pl.when("left_out").then(pl.lit("erased")).otherwise(pl.col("outcome").fill_null("repeated")))
+        .to_series()
+        .alias("outcome")
     )
 
 
 def _write(
-    target: Engine | Connection,
+    conn: Connection,
     declared: Table,
     final: pl.DataFrame,
     look: Callable[[Connection, "_Statements"], tuple[T, bool]],
@@ -144,18 +154,17 @@ def _write(
     `look` also says whether any row is stale.
     """
     columns = tuple(name for name in declared.names if name in final.columns)
-    with writing(target) as conn:
-        do = _statements(declared.name, conn.dialect.name, columns)
-        conn.execute(do.create)
-        conn.execute(do.clear)
-        bulk.append(conn, _STAGES[declared.name], final)
-        seen, stale = look(conn, do)
-        if at is not None and declared is SURVEYS:
-            tell_of_answers(conn, final, at)
-        conn.execute(do.merge)
-        if stale:
-            conn.execute(do.keep_first_arrival)
-        conn.execute(do.clear)
+    do = _statements(declared.name, conn.dialect.name, columns)
+    conn.execute(do.create)
+    conn.execute(do.clear)
+    bulk.append(conn, _STAGES[declared.name], final)
+    seen, stale = look(conn, do)
+    if at is not None and declared is SURVEYS:
+        tell_of_answers(conn, final, at)
+    conn.execute(do.merge)
+    if stale:
+        conn.execute(do.keep_first_arrival)
+    conn.execute(do.clear)
     return seen
 
 

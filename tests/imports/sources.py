@@ -24,7 +24,7 @@ Rows = dict[str, dict[str, dict[str, Any]]]
 class Kept:
     """A sink that keeps what it is given."""
 
-    inserted = updated = unchanged = stale = 0
+    inserted = updated = unchanged = stale = erased = 0
 
     def __init__(self) -> None:
         self.frames: dict[str, list[pl.DataFrame]] = {}

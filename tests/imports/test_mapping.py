@@ -42,7 +42,7 @@ def imported(tmp_path: Path, toml: str, files: dict[str, str]) -> tuple[Summary,
 class Written:
     """A sink that keeps what it is given."""
 
-    inserted = updated = unchanged = stale = 0
+    inserted = updated = unchanged = stale = erased = 0
 
     def __init__(self) -> None:
         self.frames: dict[str, pl.DataFrame] = {}

@@ -18,7 +18,9 @@ from models.errors import ContractError
 from models.history import History
 from models.imports.run import read_folder, run
 from models.imports.summary import Summary
+from models.store.audit import By
 from models.store.engine import connect
+from models.store.erasure import erase
 from models.store.tables import CONTRACT
 from models.store.upsert import Sink
 from tests.databases import Databases
@@ -48,7 +50,7 @@ def unwritten(summary: Summary) -> dict[str, Any]:
     plain = summary.to_plain()
     plain.pop("written")
     for table in plain["tables"].values():
-        for name in ("inserted", "updated", "unchanged", "stale"):
+        for name in ("inserted", "updated", "unchanged", "stale", "erased"):
             table.pop(name)
     return plain
 
@@ -60,6 +62,18 @@ def test_columns_without_a_name_are_said(tmp_path: Path) -> None:
     summary = run(files(tmp_path, accounts=nameless))
     assert "  columns without a name, kept out: number 2" in summary.lines()
     assert summary.to_plain()["tables"]["accounts"]["nameless_columns"] == [2]
+
+
+def test_an_erased_account_does_not_come_back_with_the_next_import(store: Engine) -> None:
+    run(BROKEN, sink=Sink(store))
+    known = run(BROKEN, sink=Sink(store)).tables["interactions"]
+    with store.connect() as conn:
+        account = conn.scalar(sa.select(CONTRACT["interactions"].c.account_id).limit(1))
+    erase(store, "account", account, By("cli:test", datetime(2026, 3, 2, tzinfo=UTC)))
+    again = run(BROKEN, sink=Sink(store)).tables["interactions"]
+    assert again.erased
+    assert again.unchanged == (known.unchanged or 0) - again.erased
+    assert f"  {again.erased:,} of accounts that were erased, kept out" in again.lines()
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing(store: Engine) -> None:
@@ -230,7 +244,9 @@ IMPORTER = """
 import sys
 from pathlib import Path
 from models.imports.run import run
+from models.store.audit import By
 from models.store.engine import connect
+from models.store.erasure import erase
 from models.store.upsert import Sink
 
 def told(table, rows):

@@ -111,9 +111,7 @@ class Trees:
         gains: dict[Features, float] = {}
         scouts = range(min(2, material.bags))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            sent = pool.map(
-                lambda bag: self._fit(at, material, bag, learning_rate=0.1, max_iter=_SCOUT_ROUNDS), scouts
-            )
+            sent = pool.map(lambda bag: self._fit(at, material, bag, learning_rate=0.1, max_iter=_SCOUT_ROUNDS), scouts)
             models = list(sent)
         for model in models:
             for (tree,) in model._predictors:

@@ -1,0 +1,100 @@
+"""Personal data over HTTP: given out page by page, erased with a receipt, and kept out until let in again."""
+
+from api import published
+from tests.http.cast import NOW
+from tests.http.test_errors import assert_problem
+
+ACCOUNT = "/v1/accounts/slipping"
+
+
+def delete(served, path):
+    return served.client.delete(path, headers=served.headers())
+
+
+def test_an_account_is_given_out_page_by_page(told):
+    first = told.get(f"{ACCOUNT}/personal-data?limit=30")
+    assert first.status_code == 200
+    assert (first.json["kind"], first.json["id"], len(first.json["entries"])) == ("account", "slipping", 30)
+    assert first.headers["Link"] == f'<{first.json["next"]}>; rel="next"'
+    entries, page = [*first.json["entries"]], first.json
+    while page["next"]:
+        page = told.get(page["next"]).json
+        entries += page["entries"]
+    tables = [entry["table"] for entry in entries]
+    assert [tables.count(name) for name in ("accounts", "interactions", "surveys")] == [1, 43, 12]
+    assert "a secret word" in [entry["row"].get("comment") for entry in entries]
+    [score] = [entry["row"] for entry in entries if entry["table"] == "scores"]
+    assert len(score["features"]) > 30
+    assert "risk_list_entries" in tables
+
+
+def test_an_erased_account_is_gone_from_every_answer(told, monkeypatch):
+    monkeypatch.setattr(published, "CURRENT_SECONDS", 0.0)
+    path = "/v1/risk-lists/silent"
+    before = told.get(path).json["entries"]
+    receipt = delete(told, f"{ACCOUNT}/personal-data")
+    assert receipt.status_code == 200
+    body = receipt.json
+    rows = {table["table"]: table["rows"] for table in body["tables"]}
+    assert (rows["interactions"], rows["surveys"], rows["accounts"], rows["scores"]) == (43, 12, 1, 1)
+    assert (body["scored_by"], body["erased_by"].startswith("key:")) == ([told.model_id], True)
+    assert body["models"] == [
+        {
+            "model_id": told.model_id,
+            "seen": "possibly",
+            "why": "its data reach into the time; a manifest keeps their range and hash, not who was in them",
+        }
+    ]
+    for route in ("health", "scores", "personal-data"):
+        assert_problem(told.get(f"{ACCOUNT}/{route}"), 404, "unknown_account")
+    after = told.get(path).json["entries"]
+    assert len(after) == len(before)
+    assert "slipping" not in [entry["account_id"] for entry in after]
+    assert body["pseudonym"] in [entry["account_id"] for entry in after]
+
+
+def test_it_comes_back_only_when_told(told):
+    delete(told, f"{ACCOUNT}/personal-data")
+    again = told.put(ACCOUNT, {"name": "again"})
+    assert_problem(again, 422, "invalid_body")
+    assert again.json["errors"][0]["code"] == "erased_account"
+    many = told.post("/v1/interactions", {"items": [contact("slipping"), contact("healthy")]}).json
+    assert [(item["status"], item.get("errors", [{}])[0].get("code")) for item in many["items"]] == [
+        ("rejected", "erased_account"),
+        ("created", None),
+    ]
+    assert (many["created"], many["rejected"]) == (1, 1)
+    lifted = delete(told, f"{ACCOUNT}/erasure")
+    assert (lifted.status_code, lifted.json["id"]) == (200, "slipping")
+    assert_problem(delete(told, f"{ACCOUNT}/erasure"), 404, "not_erased")
+    assert told.put(ACCOUNT, {"name": "again"}).status_code == 201
+
+
+def contact(account, **values):
+    opened = NOW.isoformat()
+    return {"interaction_id": f"new-{account}", "account_id": account, "opened_at": opened, **values}
+
+
+def test_a_person_is_unnamed(told):
+    told.post("/v1/interactions", {"items": [contact("healthy", contact_id="ana/1")]})
+    path = "/v1/contacts/ana%2F1"
+    [entry] = told.get(f"{path}/personal-data").json["entries"]
+    assert (entry["table"], entry["row"]["interaction_id"]) == ("interactions", "new-healthy")
+    rows = {table["table"]: table["rows"] for table in delete(told, f"{path}/personal-data").json["tables"]}
+    assert (rows["interactions"], rows["surveys"]) == (1, 0)
+    assert_problem(told.get(f"{path}/personal-data"), 404, "unknown_contact")
+    assert delete(told, f"{path}/erasure").status_code == 200
+
+
+def test_a_slip_of_the_keyboard_keeps_nobody_out(told):
+    assert_problem(delete(told, "/v1/accounts/sliping/personal-data"), 404, "unknown_account")
+    assert_problem(delete(told, "/v1/contacts/nobody/personal-data"), 404, "unknown_contact")
+    assert_problem(told.get("/v1/contacts/nobody/personal-data"), 404, "unknown_contact")
+    assert told.put("/v1/accounts/sliping", {"name": "x"}).status_code == 201
+
+
+def test_only_admins(told):
+    for who in ("reader", "writer"):
+        assert_problem(told.get(f"{ACCOUNT}/personal-data", who), 403, "forbidden")
+    assert_problem(told.get(f"{ACCOUNT}/personal-data?cursor=x"), 422, "invalid_cursor")
+    assert_problem(told.get(f"{ACCOUNT}/personal-data?table=accounts"), 422, "invalid_query")

@@ -1,0 +1,247 @@
+"""Erased for good: nothing of an account is left in any table, lists still count, and it does not come back."""
+
+import json
+import zlib
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from models.store import erased
+from models.store.audit import By, lines
+from models.store.erasure import COVER, erase, holds, mentions, page, readmit
+from models.store.import_runs import finish_import, start_import
+from models.store.lists import publish_list
+from models.store.scores import save_scores
+from models.store.tables import (
+    CONTRACT,
+    erasures,
+    health_overrides,
+    metadata,
+    risk_list_receipts,
+    risk_lists,
+    sentiments,
+    webhook_deliveries,
+    webhook_events,
+)
+from models.store.upsert import upsert, upsert_rows
+from tests.store import cast
+from tests.store.cast import HOUR, T, rows, stored
+
+BY = By("key:1", T)
+#: Columns that say whose a row is.
+TELLING = {"account_id", "contact_id", "parent_id"}
+
+
+def test_every_table_is_covered() -> None:
+    assert list(COVER) and set(COVER) == set(metadata.tables), (
+        "say in COVER of models/store/erasure.py what an erasure does with a new table"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(metadata.tables))
+def test_a_table_that_says_whose_a_row_is_is_erased_from(name: str) -> None:
+    columns = set(metadata.tables[name].c.keys())
+    assert not columns & TELLING or COVER[name].account is not None
+    assert "contact_id" not in columns or COVER[name].person is not None
+    assert COVER[name].what
+
+
+def fill(engine: Engine) -> None:
+    """Acme with everything a store can hold, its child, and Borea, who stays."""
+    accounts = [
+        {"account_id": "acme", "name": "Acme GmbH", "owner": "mia"},
+        {"account_id": "child", "parent_id": "acme"},
+        {"account_id": "borea", "name": "Borea"},
+    ]
+    upsert(engine, "accounts", rows("accounts", *accounts))
+    for who in ("acme", "borea"):
+        contact = {"interaction_id": f"i-{who[0]}", "account_id": who, "contact_id": "ana", "opened_at": T}
+        upsert(engine, "interactions", rows("interactions", contact))
+        answer = {"survey_id": f"s-{who[0]}", "account_id": who, "contact_id": "ana", "instrument": "csat"}
+        answered = answer | {"sent_at": T, "responded_at": T + HOUR, "score": 4.0, "comment": "Ana says hello"}
+        upsert(engine, "surveys", rows("surveys", answered))
+        upsert(engine, "contracts", rows("contracts", {"account_id": who, "effective_at": T, "mrr": 1.0}))
+        touch = {"outreach_id": f"o-{who[0]}", "account_id": who, "at": T, "kind": "call"}
+        upsert(engine, "outreach", rows("outreach", touch))
+        measure = {"account_id": who, "name": "delay", "value": 3.0, "at": T}
+        upsert(engine, "measures", rows("measures", measure))
+    both = ["acme", "borea"]
+    save_scores(engine, cast.scores(both), cast.features(both), computed_at=T)
+    entries = cast.entries({"account_id": "acme", "name": "Acme GmbH"}, {"account_id": "borea"})
+    told: dict[str, Any] = {"as_of": T, "model_id": "m-1", "population": {}, "parameters": {}, "created_at": T}
+    list_id = publish_list(engine, "silent", entries, **told)
+    changes = {"new": [{"account_id": "acme", "name": "Acme GmbH", "p_silent": 0.2}], "left": [{"account_id": "borea"}]}
+    receipt = {"list_id": list_id, "pool": zlib.compress(json.dumps(["borea", "acme"]).encode()), "changes": changes}
+    with engine.begin() as conn:
+        conn.execute(risk_list_receipts.insert().values(receipt))
+        for no, (who, data) in enumerate((("acme", {"account_id": "acme"}), ("borea", {"contact_id": "ana"})), 1):
+            event = {"event_no": no, "message_id": f"m{no}", "type": "survey.low_score", "at": T, "account_id": who}
+            conn.execute(webhook_events.insert().values(event | {"data": data}))
+            sent = {"endpoint_id": "e", "event_no": no, "account_id": who, "status": "pending", "attempts": 0}
+            conn.execute(webhook_deliveries.insert().values(sent | {"created_at": T, "log": []}))
+            opinion = {"account_id": who, "at": T, "sentiment": 2, "who": "mia", "note": "quiet", "set_by": "key:1"}
+            conn.execute(sentiments.insert().values(opinion))
+            shown = {"account_id": who, "band": "watch", "owner": "mia", "reason": "calls back", "set_by": "key:1"}
+            conn.execute(
+                health_overrides.insert().values(shown | dict.fromkeys(("set_at", "expires_at", "changed_at"), T))
+            )
+    problem = {"line": 3, "column": "account_id", "value": "acme", "reason": "is odd"}
+    run = start_import(engine, "contract: history", T)
+    finish_import(engine, run, T, "done", {"tables": {"accounts": {"problems": [problem]}}})
+
+
+def everything(engine: Engine) -> str:
+    """Every cell of every table, as one text."""
+    cells = []
+    with engine.connect() as conn:
+        for table in metadata.tables.values():
+            for row in conn.execute(sa.select(table)):
+                for cell in row:
+                    if isinstance(cell, bytes) and table is risk_list_receipts:
+                        cell = zlib.decompress(cell)  # noqa: PLW2901
+                    cells.append(cell.decode("latin-1") if isinstance(cell, bytes) else json.dumps(cell, default=str))
+    return "\n".join(cells)
+
+
+def test_nothing_of_an_erased_account_is_left_anywhere(store: Engine) -> None:
+    fill(store)
+    assert "acme" in everything(store)
+    receipt = erase(store, "account", "acme", replace(BY, at=T + 5 * HOUR))
+    left = everything(store)
+    assert "acme" not in left
+    assert "Acme" not in left
+    assert {one.table: one.rows for one in receipt.tables} == {
+        **dict.fromkeys(("interactions", "surveys", "contracts", "outreach", "measures", "accounts"), 1),
+        **dict.fromkeys(("latest_scores", "scores", "risk_list_entries", "risk_list_receipts", "imports"), 1),
+        **dict.fromkeys(("webhook_events", "webhook_deliveries", "sentiments", "health_overrides"), 1),
+    }
+    assert (receipt.scored_by, receipt.first_known) == (("m-1",), T)
+    with store.connect() as conn:
+        [line] = lines(conn, 10)
+    assert (line.action, line.subject, line.actor) == ("personal_data.erased", receipt.pseudonym, "key:1")
+    assert line.details["rows"]["interactions"] == 1
+    # the others stay as they were, and the child has forgotten its parent
+    assert [(a["account_id"], a["parent_id"]) for a in stored(store, "accounts")] == [("borea", None), ("child", None)]
+    assert [i["contact_id"] for i in stored(store, "interactions")] == ["ana"]
+
+
+def test_lists_still_count(store: Engine) -> None:
+    fill(store)
+    alias = erase(store, "account", "acme", BY).pseudonym
+    with store.connect() as conn:
+        counted = conn.scalar(sa.select(risk_lists.c.entries))
+        entries = conn.execute(sa.text("SELECT account_id, name, p_silent FROM risk_list_entries ORDER BY 1")).all()
+        row = conn.execute(sa.select(risk_list_receipts)).one()
+    assert counted == len(entries) == 2
+    assert [tuple(entry) for entry in entries] == [("borea", "x", 0.25), (alias, None, 0.25)]
+    assert json.loads(zlib.decompress(row.pool)) == ["borea", alias]
+    assert row.changes["new"] == [{"account_id": alias, "name": None, "p_silent": 0.2}]
+
+
+ACME = rows("accounts", {"account_id": "acme", "name": "Acme GmbH"}, {"account_id": "new", "parent_id": "acme"})
+
+
+def test_an_erased_account_does_not_come_back_unless_told(store: Engine) -> None:
+    fill(store)
+    erase(store, "account", "acme", BY)
+    assert upsert_rows(store, "accounts", ACME).to_list() == ["erased", "inserted"]
+    counts = upsert(store, "accounts", ACME)
+    assert (counts.erased, counts.unchanged, counts.rows) == (1, 1, 2)
+    save_scores(store, cast.scores(["acme", "borea"]), None, computed_at=T)
+    told: dict[str, Any] = {"as_of": T, "model_id": "m", "population": {}, "parameters": {}, "created_at": T}
+    publish_list(store, "silent", cast.entries({"account_id": "acme"}, {"account_id": "borea"}), **told)
+    assert "acme" not in everything(store)
+    assert readmit(store, "account", "acme", replace(BY, at=T + HOUR))
+    assert not readmit(store, "account", "acme", replace(BY, at=T + HOUR))
+    assert upsert_rows(store, "accounts", ACME).to_list() == ["inserted", "updated"]
+
+
+def test_an_erased_person_is_unnamed_and_stays_so(store: Engine) -> None:
+    fill(store)
+    receipt = erase(store, "contact", "ana", BY)
+    left = everything(store)
+    assert '"ana"' not in left
+    assert "Ana says" not in left
+    assert {one.table: one.rows for one in receipt.tables if one.rows} == {
+        **dict.fromkeys(("interactions", "surveys"), 2),
+        "webhook_events": 1,
+    }
+    assert [(s["score"], s["comment"]) for s in stored(store, "surveys")] == [(4.0, None)] * 2
+    again = rows("interactions", {"interaction_id": "i-a", "account_id": "acme", "contact_id": "ana", "opened_at": T})
+    assert upsert(store, "interactions", again).unchanged == 1
+    more = again.with_columns(interaction_id=pl.lit("i-9"))
+    assert upsert(store, "interactions", more).inserted == 1
+    assert '"ana"' not in everything(store)
+
+
+def test_somebody_who_stands_as_an_account_is_erased_as_one(store: Engine) -> None:
+    mine = rows("interactions", {"interaction_id": "1", "account_id": "ben", "contact_id": "ben", "opened_at": T})
+    upsert(store, "interactions", mine)
+    erase(store, "contact", "ben", BY)
+    assert stored(store, "interactions") == []
+    assert upsert(store, "interactions", mine).erased == 1
+
+
+def test_everything_stored_is_given_out_page_by_page(store: Engine) -> None:
+    fill(store)
+    whole, more = page(store, "account", "acme", 0, 100)
+    assert not more
+    assert [entry["table"] for entry in whole] == [
+        *("accounts", "interactions", "surveys", "contracts", "outreach", "measures", "scores", "risk_list_entries"),
+        *("health_overrides", "sentiments", "webhook_deliveries", "webhook_events"),
+    ]
+    assert whole[2]["row"]["comment"] == "Ana says hello"
+    assert whole[6]["row"]["features"] == {"contacts_90d": 0.0, "csat": None, "segment": "smb"}
+    for limit in (1, 3):
+        pieces, after = [], 0
+        while True:
+            part, more = page(store, "account", "acme", after, limit)
+            pieces += part
+            after += len(part)
+            if not more:
+                break
+        assert pieces == whole
+    persons, _ = page(store, "contact", "ana", 0, 100)
+    assert [entry["table"] for entry in persons] == ["interactions"] * 2 + ["surveys"] * 2
+
+
+def test_what_is_remembered_says_nothing_without_the_key(store: Engine) -> None:
+    fill(store)
+    erase(store, "account", "acme", BY)
+    with store.connect() as conn:
+        key = erased.the_key(conn)
+        [remembered] = conn.execute(sa.select(erasures)).all()
+        assert holds(conn, "account", "acme")  # known to be kept out: erasing again is no mistake
+        assert not holds(conn, "account", "nobody")
+    assert remembered.hash == erased.digest(key, "account", "acme") != erased.digest("other", "account", "acme")
+    assert remembered.receipt["rows"]["interactions"] == 1
+    assert erase(store, "account", "acme", replace(BY, at=T + timedelta(days=1))).tables[0].rows == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("7", True),
+        (7, True),
+        ({"ticket": {"organization_id": 7}}, True),
+        ('{"a": ["7"]}', True),
+        (b'{"a": 7}', True),
+        ({"7": 1}, True),
+        ("order 7 is late", True),
+        ("order 77 is late", False),
+        ({"a": 77, "b": "x-7"}, False),
+        ('{"a": 7.5}', False),
+        (None, False),
+    ],
+)
+def test_what_names_an_id(value: Any, found: bool) -> None:
+    assert mentions(value, "7") is found
+
+
+def test_contract_tables_have_columns_that_tell() -> None:
+    assert all("account_id" in table.c for table in CONTRACT.values())
