@@ -107,6 +107,19 @@ def explanation(
     return f'{{"target":"{target}","base_log_odds":{base!r},"log_odds":{log_odds!r},"reasons":[{lines}]}}'
 
 
+def brief_reasons(served: Served | None, row: Mapping[str, Any], *, harmful: bool) -> list[dict[str, Any]] | None:
+    """The strongest reasons of a churn score that raise the risk, or that lower it; None without a model."""
+    if served is None or not row:
+        return None
+    contributions = served.rows.contributions("churn", row)
+    sign = -1 if harmful else 1
+    order = sorted(range(len(contributions)), key=lambda i: sign * contributions[i])[:TOP]
+    teller = served.rows.tellers["churn"]
+    told = teller.tell_of([i for i in order if sign * contributions[i] < 0], contributions, row)
+    found = [(teller.subjects[one.term], one) for one in told]
+    return [{"feature": a.feature, "label": a.label, "points": o.points, "sentence": o.sentence} for a, o in found]
+
+
 @lru_cache(maxsize=64)
 def _heads(teller: Teller) -> list[str]:
     """The beginning of each reason, which is the same for all accounts."""

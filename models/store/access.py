@@ -32,6 +32,7 @@ from models.store import (
     watches,
 )
 from models.store.books import EVERYBODY, Book
+from models.store.disagreement import Found, disagreements
 from models.store.engine import reading, writing
 from models.store.migrate import check_schema
 
@@ -161,6 +162,11 @@ class Store:
         with self.connection() as conn:
             _require(conn, account_id)
             return opinions.sentiment(conn, account_id)
+
+    def disagreements(self, now: datetime, limit: int, within: tuple[Book, ...], **only: str | None) -> Found:
+        """The widest disagreements; see `models.store.disagreement`."""
+        with reading(self.engine) as conn:
+            return disagreements(conn, now, limit, within, **only)
 
     def latest(self, account_id: str) -> scores.StoredScore:
         """The account's latest score. Raises `NotScored`, without saying why; see `why_not_scored`."""

@@ -95,6 +95,14 @@ def latest(conn: Connection, account_id: str) -> StoredScore:
     return stored(conn, row)
 
 
+def latest_of(conn: Connection, account_ids: Sequence[str]) -> dict[str, StoredScore]:
+    """Account id -> its latest score, for those of some accounts that have one."""
+    mine = among(conn.dialect.name, latest_scores.c.account_id)
+    same = sa.and_(*(scores.c[name] == latest_scores.c[name] for name in _KEY))
+    rows = conn.execute(sa.select(scores).join(latest_scores, same).where(mine), wanted(conn, account_ids))
+    return {row.account_id: _stored(conn, row) for row in rows}
+
+
 def score_history(
     conn: Connection, account_id: str, limit: int = 100, before: tuple[datetime, str] | None = None
 ) -> list[StoredScore]:

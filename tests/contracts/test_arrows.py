@@ -37,6 +37,7 @@ LAYERS = (
         "picking",
         "moves",
         "grading",
+        "disagreement",
         "ledger",
         "changes",
     ),

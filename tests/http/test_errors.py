@@ -26,6 +26,7 @@ ROUTES = {
     "delete_override": ("DELETE", "/v1/accounts/a/override", "write", False),
     "put_sentiment": ("PUT", "/v1/accounts/a/sentiment", "write", True),
     "get_sentiment": ("GET", "/v1/accounts/a/sentiment", "read", False),
+    "get_disagreements": ("GET", "/v1/risk-lists/disagreement", "read", False),
     "post_risk_list": ("POST", "/v1/risk-lists", "read", True),
     "get_risk_list": ("GET", "/v1/risk-lists/1", "read", False),
     "get_list_changes": ("GET", "/v1/risk-lists/1/changes", "read", False),
