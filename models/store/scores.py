@@ -100,7 +100,7 @@ def latest_of(conn: Connection, account_ids: Sequence[str]) -> dict[str, StoredS
     mine = among(conn.dialect.name, latest_scores.c.account_id)
     same = sa.and_(*(scores.c[name] == latest_scores.c[name] for name in _KEY))
     rows = conn.execute(sa.select(scores).join(latest_scores, same).where(mine), wanted(conn, account_ids))
-    return {row.account_id: _stored(conn, row) for row in rows}
+    return {row.account_id: stored(conn, row) for row in rows}
 
 
 def score_history(

@@ -1,5 +1,6 @@
 """A served application on a real store with a real artefact, and a cast of keys."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -78,12 +79,20 @@ def serve(engine: Engine, artefacts: Path, model_id: str, **changes) -> Served:
     return Served(app, app.test_client(), engine, artefacts, model_id, make_keys(engine))
 
 
+def let_go(found: Served) -> None:
+    """Close the store once nothing runs in the background any more, or that would open it again."""
+    service, idle = found.app.extensions["ebbtide"], threading.Event()
+    service.keys._later(idle.set)
+    assert idle.wait(30)
+    service.store.close()
+
+
 @pytest.fixture
 def served(sqlite_store: Engine, model_store) -> Iterator[Served]:
     """An application on an empty store."""
     found = serve(sqlite_store, *model_store)
     yield found
-    found.app.extensions["ebbtide"].store.close()
+    let_go(found)
 
 
 @pytest.fixture
@@ -99,4 +108,4 @@ def either(store: Engine, model_store) -> Iterator[Served]:
     found = serve(store, *model_store)
     tell_story(found.engine, found.artefacts, found.model_id)
     yield found
-    found.app.extensions["ebbtide"].store.close()
+    let_go(found)

@@ -11,7 +11,7 @@ from models.loading import load_model
 from models.store.scoring import score_store
 from models.store.upsert import upsert
 from tests.http.cast import NOW, day, put_model, tell_story
-from tests.http.conftest import Served, serve
+from tests.http.conftest import Served, let_go, serve
 
 #: A cursor that holds half of a surrogate pair: ["2026-01-01T00:00:00Z", "\ud800"].
 HALF = "WyIyMDI2LTAxLTAxVDAwOjAwOjAwWiIsICJcdWQ4MDAiXQ"
@@ -36,7 +36,7 @@ def watched(store, tmp_path) -> Iterator[Served]:
     run(found, NOW, one)
     run(found, NOW + timedelta(hours=1), other)
     yield found
-    found.app.extensions["ebbtide"].store.close()
+    let_go(found)
 
 
 def ticket(name: str, opened, known) -> dict:

@@ -19,7 +19,7 @@ from models.store.books import Book
 from models.store.keys import create_key
 from models.store.upsert import upsert
 from tests.http.cast import NOW, accounts, day, tell_story
-from tests.http.conftest import serve
+from tests.http.conftest import let_go, serve
 
 ANA, BOB = "ana@example.org", "bob@example.org"
 MINE, THEIRS, NOBODYS = "slipping", "fading", "nobody"
@@ -40,7 +40,7 @@ def ana(request, databases, model_store):
         found = serve(engine, *model_store)
         tell_story(engine, found.artefacts, found.model_id)
         yield restricted(found)
-        found.app.extensions["ebbtide"].store.close()
+        let_go(found)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from models.scoring import score_features
 from models.store.scoring import score_store
 from models.tables import prepare
 from tests.http.cast import NOW
-from tests.http.conftest import serve
+from tests.http.conftest import let_go, serve
 from tests.http.test_errors import assert_problem
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -69,7 +69,7 @@ def table(sqlite_store, tmp_path):
     registry.promote(tmp_path, model_id, who="test", when=NOW, why="test")
     found = serve(sqlite_store, tmp_path, model_id)
     yield found
-    found.app.extensions["ebbtide"].store.close()
+    let_go(found)
 
 
 def scored(served, features: dict, **more) -> dict:
