@@ -33,6 +33,8 @@ from api import (
 )
 from api.auth import Keys
 from api.freshness import Reach
+from api.idempotency import Once
+from api.limits import Limits
 from api.metrics import Metrics
 from api.overriding import Overrides
 from api.published import Lists
@@ -101,4 +103,13 @@ def _service(settings: Settings, clock: Callable[[], datetime], metrics: Metrics
         lists=Lists(store),
         overrides=Overrides(store, clock),
         metrics=metrics,
+        limits=Limits(settings.rate_limit, settings.redis_url),
+        once=Once(
+            store,
+            clock,
+            background.later,
+            settings.idempotency_hours,
+            settings.idempotency_most,
+            settings.max_body_mb * 1024**2,
+        ),
     )

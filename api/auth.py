@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from hashlib import sha256
 from typing import Any, Literal, TypeVar
 
@@ -28,6 +28,7 @@ import structlog
 from flask import current_app, g, request
 
 from api.errors import Problem
+from api.idempotency import HEADER, METHODS
 from models.errors import UnknownAccount
 from models.store.access import Store
 from models.store.audit import By
@@ -93,16 +94,22 @@ def _touch(store: Store, key: ApiKey, at: datetime) -> None:
 def needs(scope: str, *, restricted: Restricted = "refused") -> Callable[[_View], _View]:
     """Only callers whose key has this scope get to the view, restricted ones as far as `restricted` says.
 
-    Raises `Problem` 401 or 403, and `UnknownAccount` for an account in the address that is not in the caller's book.
+    A write that carries an Idempotency-Key is done once (`api.idempotency`); scoring on demand writes nothing.
+    Raises `Problem` 401, 403 or 429, and `UnknownAccount` for an account in the address that is not in his book.
     """
 
     def decorate(view: _View) -> _View:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             service = current_app.extensions["ebbtide"]
-            key = _check(service.keys, scope)
+            key = _caller(service.keys)
+            service.limits.take(key.key_id)
+            if not key.allows(scope):
+                raise Problem(403, "forbidden", f"The key {key.name!r} lacks the scope {scope!r}.")
             if key.book.restricted:
                 _check_book(service.store, key, kwargs.get("account_id"), restricted)
+            if request.method in METHODS and HEADER in request.headers and scope != "score":
+                return service.once.answer(key, partial(view, *args, **kwargs))
             return view(*args, **kwargs)
 
         return guarded  # type: ignore[return-value]
@@ -136,7 +143,7 @@ def _check_book(store: Store, key: ApiKey, account_id: str | None, restricted: R
         raise Problem(403, "restricted_key", detail)
 
 
-def _check(keys: Keys, scope: str) -> ApiKey:
+def _caller(keys: Keys) -> ApiKey:
     presented = _presented()
     if not presented:
         detail = "This address needs an API key; send it as Authorization: Bearer <key>."
@@ -147,8 +154,6 @@ def _check(keys: Keys, scope: str) -> ApiKey:
             401, "unauthenticated", "This API key is not known, has expired or was revoked.", headers=_CHALLENGE
         )
     g.key_id, g.key = key.key_id, key
-    if not key.allows(scope):
-        raise Problem(403, "forbidden", f"The key {key.name!r} lacks the scope {scope!r}.")
     return key
 
 

@@ -10,6 +10,7 @@ from werkzeug.routing import BaseConverter, Map, ValidationError
 
 from api.bodies import JSON
 from api.errors import PROBLEM, title
+from api.idempotency import HEADER
 from models.imports.convert import ID_LENGTH
 
 _View = TypeVar("_View", bound=Callable[..., Any])
@@ -25,6 +26,7 @@ _WHY = {
     410: "What the cursor points into is no longer kept",
     413: "The body or the list of items is too large",
     415: "The body is neither application/json nor that as gzip",
+    429: "The key has asked too often; `Retry-After` says when to go on",
     422: "The request was understood and does not fit; see `errors`",
     500: "A bug on our side, logged under the request id",
     503: "The store cannot be used or no model is in service",
@@ -48,7 +50,9 @@ def operation(
     `also`: further content types of the answer 200, type -> schema. `changes`: it changes something, though it takes no
     body.
     """
-    statuses = {*refuses, 500, *((401, 403, 503) if scope else ()), *(_FOR_BODIES if takes else ())}
+    once = scope not in (None, "score") and (takes is not None or changes)
+    statuses = {*refuses, 500, *((401, 403, 429, 503) if scope else ()), *(_FOR_BODIES if takes else ())}
+    statuses |= {400, 409, 422} if once else set()
     responses: dict[int, Any] = {
         status: {"description": text, "content": _content(schema)} for status, (schema, text) in gives.items()
     }
@@ -60,8 +64,9 @@ def operation(
     doc: dict[str, Any] = {"responses": responses}
     if takes is not None:
         doc["requestBody"] = {"required": True, "content": {JSON: {"schema": takes}}}
-    if query is not None:
-        doc["parameters"] = [{"in": "query", "schema": query}]
+    doc["parameters"] = [{"in": "query", "schema": query}] if query is not None else []
+    if once:
+        doc["parameters"].append(_IDEMPOTENCY_KEY)
     doc["security"] = [{"bearer": []}, {"header": []}] if scope else []
     if scope:
         doc["x-scope"] = scope
@@ -73,6 +78,17 @@ def operation(
     return decorate
 
 
+_IDEMPOTENCY_KEY = {
+    "in": "header",
+    "name": HEADER,
+    "description": "Sent again with the same key, the request is done once and answered the same",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds", "required": True, "schema": {"type": "integer", "minimum": 0}}
+}
+
+
 def _content(schema: SchemaLike | None) -> dict[str, Any]:
     return {} if schema is None else {JSON: {"schema": schema}}
 
@@ -80,6 +96,7 @@ def _content(schema: SchemaLike | None) -> dict[str, Any]:
 def _problem(status: int) -> dict[str, Any]:
     return {
         "description": f"{title(status)}: {_WHY[status]}",
+        **({"headers": _RETRY_AFTER} if status == 429 or status >= 500 else {}),
         "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 

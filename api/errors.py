@@ -25,6 +25,7 @@ from models.errors import (
     EbbtideError,
     FeatureMismatch,
     KeyEnded,
+    KeyReused,
     NotScored,
     TableModel,
     UnknownAccount,
@@ -38,6 +39,9 @@ PROBLEM = "application/problem+json"
 #: More errors than these are counted, not listed.
 MOST_ERRORS = 100
 
+#: What broke on our side may be asked again after this long, and of refusals only a 429, which says when.
+RETRY_SECONDS = 5
+
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 #: Error type -> status and code; the first that fits.
@@ -46,6 +50,7 @@ CORE: tuple[tuple[type[EbbtideError], int, str], ...] = (
     (UnknownList, 404, "unknown_list"),
     (UnknownKey, 404, "unknown_key"),
     (KeyEnded, 409, "key_ended"),
+    (KeyReused, 422, "idempotency_key_reused"),
     (NotScored, 409, "not_scored"),
     (UnknownWebhook, 404, "unknown_webhook"),
     (AddressRefused, 422, "address_refused"),
@@ -68,6 +73,7 @@ _CODES = {
     414: "uri_too_long",
     415: "unsupported_media_type",
     422: "invalid",
+    429: "rate_limited",
     431: "headers_too_large",
     500: "internal",
     503: "unavailable",
@@ -121,6 +127,8 @@ def problem_response(problem: Problem) -> Response:
         "errors": [error.to_plain() for error in problem.errors[:MOST_ERRORS]],
     }
     response = Response(json.dumps(body), status=problem.status, content_type=PROBLEM)
+    if problem.status >= 500:
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
     response.headers.update(problem.headers)
     return response
 

@@ -3,13 +3,14 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import Response, g
+from flask import Response
 
 from api import admin_schemas as schemas
 from api.auth import by, needs
 from api.bodies import answer, instant, invalid, json_body, refuse_unknown
 from api.contract import Resource, operation
 from api.errors import FieldError
+from api.idempotency import keep_without
 from api.service import the_service
 from models.clock import isoformat
 from models.errors import UnknownKey
@@ -94,9 +95,7 @@ def _known(key_id: str) -> str:
 
 
 def _shown_once(key: ApiKey, text: str, status: int) -> Response:
-    # No secret is kept, not even for an answer that may have to be given again.
-    g.answer_to_keep = {**_line(key), "key": None}
-    return answer({**_line(key), "key": text}, status)
+    return keep_without(answer({**_line(key), "key": text}, status), {**_line(key), "key": None})
 
 
 def _line(key: ApiKey) -> dict[str, Any]:

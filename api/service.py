@@ -8,6 +8,8 @@ from flask import current_app
 
 from api.auth import Keys
 from api.freshness import Reach
+from api.idempotency import Once
+from api.limits import Limits
 from api.metrics import Metrics
 from api.overriding import Overrides
 from api.published import Lists
@@ -33,6 +35,8 @@ class Service:
     lists: Lists
     overrides: Overrides
     metrics: Metrics
+    limits: Limits
+    once: Once
 
 
 def the_service() -> Service:

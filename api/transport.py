@@ -10,8 +10,9 @@ import gzip
 import zlib
 from hashlib import blake2b
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 
+from api import limits
 from api.errors import Problem
 
 #: A smaller answer fits into one packet and gains nothing.
@@ -27,6 +28,7 @@ def install(app: Flask) -> None:
 
     @app.after_request
     def finish(response: Response) -> Response:
+        limits.told(response)
         rule = request.url_rule.rule if request.url_rule else ""
         asked = request.method in ("GET", "HEAD") and rule not in _PASSING
         if asked:
@@ -55,6 +57,13 @@ def _compressed(response: Response) -> Response:
 def body(most: int) -> bytes:
     """The request's body as it was before it was packed. Raises `Problem`: 415 for an encoding other than gzip, 400 for
     damaged gzip, 413 for more than `most` bytes once unpacked."""
+    if "body" not in g:
+        g.body = _read(most)
+    content: bytes = g.body
+    return content
+
+
+def _read(most: int) -> bytes:
     raw = request.get_data(cache=False)
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding in ("identity", ""):

@@ -65,7 +65,11 @@ class WebhookLine(ma.Schema):
 class WebhookSecret(WebhookLine):
     """A receiver, and the secret that was just made for it: shown here and never again."""
 
-    secret = fields.String(required=True, metadata=said("whsec_ and base64; the receiver checks signatures with it"))
+    secret = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=said("whsec_ and base64; the receiver checks signatures with it; null in an answer that is replayed"),
+    )
 
 
 class Webhooks(ma.Schema):

@@ -13,6 +13,7 @@ from api.auth import needs
 from api.bodies import answer, instant, invalid, json_body, linked, page_size, query, refuse_unknown
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
+from api.idempotency import keep_without
 from api.service import the_service
 from models.clock import isoformat
 from models.store import deliveries as log
@@ -50,7 +51,7 @@ def post_webhooks() -> Response:
     service = the_service()
     wish = _wish(json_body())
     made, secret = store.create_webhook(service.store.engine, wish, service.settings.webhook_allow, service.clock())
-    return answer(_line(made) | {"secret": secret}, 201)
+    return keep_without(answer(_line(made) | {"secret": secret}, 201), _line(made) | {"secret": None})
 
 
 @resource.route("/v1/webhooks/<webhook_id>")
@@ -77,7 +78,10 @@ def put_webhook(webhook_id: str) -> Response:
 @resource.route("/v1/webhooks/<webhook_id>", methods=["DELETE"])
 @needs("admin")
 @operation(
-    gives={204: (None, "Removed, with everything that was or would be sent to it")}, refuses=(404,), scope="admin"
+    gives={204: (None, "Removed, with everything that was or would be sent to it")},
+    refuses=(404,),
+    scope="admin",
+    changes=True,
 )
 def delete_webhook(webhook_id: str) -> Response:
     """Remove a receiver and its log."""
@@ -100,7 +104,7 @@ def rotate_webhook(webhook_id: str) -> Response:
     refuse_unknown(body, ("overlap_seconds",))
     overlap = timedelta(seconds=_seconds(body, "overlap_seconds", OVERLAP))
     changed, secret = store.rotate_secret(service.store.engine, webhook_id, service.clock(), overlap)
-    return answer(_line(changed) | {"secret": secret})
+    return keep_without(answer(_line(changed) | {"secret": secret}), _line(changed) | {"secret": None})
 
 
 @resource.route("/v1/webhooks/<webhook_id>/deliveries")

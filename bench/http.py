@@ -88,6 +88,7 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     key, ids, sample = fill(url, folder / "artefacts", args.accounts)
     print(f"store: {args.accounts:,} scored accounts, made in {time.perf_counter() - began:.0f} s")
     ours = {"EBBTIDE_DATABASE_URL": url, "EBBTIDE_ARTIFACTS": str(folder / "artefacts"), "EBBTIDE_LOG_LEVEL": "info"}
+    ours["EBBTIDE_RATE_LIMIT"] = "none"
     options = ("--workers", str(args.workers), "--threads", str(args.threads))
     with (
         gunicorn("bench.http:empty()", options, {}, folder) as yardstick,

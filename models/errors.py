@@ -29,6 +29,10 @@ class KeyEnded(EbbtideError):
     """A key that is revoked or has expired; it cannot be brought back."""
 
 
+class KeyReused(EbbtideError):
+    """An Idempotency-Key that came with another request before."""
+
+
 class UnknownList(EbbtideError):
     """A risk list that was never published here, or a cursor that does not belong to one."""
 

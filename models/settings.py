@@ -80,6 +80,30 @@ def _megabytes(text: str) -> int:
     return int(text)
 
 
+def _quota(text: str) -> tuple[int, int] | None:
+    if text == "none":
+        return None
+    found = re.fullmatch("([1-9][0-9]{0,8})/(second|minute|hour)", text)
+    if not found:
+        raise ValueError("a number of requests per second, minute or hour, such as 600/minute, or none")
+    return int(found[1]), {"second": 1, "minute": 60, "hour": 3600}[found[2]]
+
+
+def _redis_url(text: str) -> str:
+    if text and urlsplit(text).scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("redis://host:6379/0, for example")
+    return text
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
+            raise ValueError(f"a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -150,6 +174,31 @@ SETTINGS: tuple[Setting, ...] = (
         _one_of("inline", "worker", "off"),
     ),
     Setting(
+        "EBBTIDE_RATE_LIMIT",
+        "6000/minute",
+        "how often a key may ask, per second, minute or hour, such as 600/minute; none: as often as it likes",
+        _quota,
+    ),
+    Setting(
+        "EBBTIDE_REDIS_URL",
+        "",
+        "a Redis in which all processes count a key's requests together; without one each process counts alone",
+        _redis_url,
+        secret=True,
+    ),
+    Setting(
+        "EBBTIDE_IDEMPOTENCY_HOURS",
+        "24",
+        "for how many hours the answer to a write with an Idempotency-Key is given again: 24 to 720",
+        _whole(24, 720),
+    ),
+    Setting(
+        "EBBTIDE_IDEMPOTENCY_MOST",
+        "100000",
+        "how many such answers are kept per API key; beyond them its writes with an Idempotency-Key are refused",
+        _whole(100, 10_000_000),
+    ),
+    Setting(
         "EBBTIDE_SIGNING_KEY",
         "",
         "the Ed25519 private key that signs new artefacts: the path of a PEM file, or the PEM text itself",
@@ -189,6 +238,10 @@ class Settings:
     log_level: str
     timezone: ZoneInfo
     score_on_write: str
+    rate_limit: tuple[int, int] | None
+    redis_url: str = field(repr=False)
+    idempotency_hours: int
+    idempotency_most: int
     signing_key: str = field(repr=False)
     verify_keys: tuple[str, ...]
     require_signed: bool
@@ -222,7 +275,7 @@ class Settings:
 
 
 def _plain(value: Any) -> str:
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _read(setting: Setting, environ: Mapping[str, str]) -> Any:

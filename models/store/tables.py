@@ -283,6 +283,21 @@ audit_log = sa.Table(
     sqlite_autoincrement=True,
 )
 
+#: What was answered to writes that carried an Idempotency-Key.
+idempotent_answers = sa.Table(
+    "idempotent_answers",
+    metadata,
+    sa.Column("key_id", TEXT, primary_key=True),
+    sa.Column("idempotency_key", TEXT, primary_key=True),
+    sa.Column("fingerprint", TEXT, nullable=False),
+    sa.Column("started_at", Instant(), nullable=False),
+    sa.Column("kept_until", Instant(), nullable=False),
+    sa.Column("status", sa.BigInteger),  # null: being worked on
+    sa.Column("headers", sa.JSON(none_as_null=True)),
+    sa.Column("body", sa.LargeBinary),  # packed
+    sa.Index(None, "kept_until"),
+)
+
 import_runs = sa.Table(
     "imports",
     metadata,

@@ -25,7 +25,7 @@ def test_every_dependency_is_pinned_exactly() -> None:
     wanted = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
     names = {re.split(r"[\[><=]", dependency)[0].lower().replace("_", "-") for dependency in wanted}
     assert names <= set(pinned()), names - set(pinned())
-    assert set(project["optional-dependencies"]) == {"dev", "postgres", "rivals", "spark"}
+    assert set(project["optional-dependencies"]) == {"dev", "postgres", "redis", "rivals", "spark"}
 
 
 def test_every_target_of_the_menu_is_one_line() -> None:

@@ -55,7 +55,7 @@ class Clock:
 def settings(engine: Engine, artefacts: Path, **changes) -> Settings:
     """Settings of a test: the store's address and the artefacts' folder, everything else by default."""
     address = engine.url.render_as_string(hide_password=False)
-    given = {"database_url": address, "artifacts": artefacts, "log_level": "error", **changes}
+    given = {"database_url": address, "artifacts": artefacts, "log_level": "error", "rate_limit": None, **changes}
     return replace(Settings.from_environment({}), **given)
 
 

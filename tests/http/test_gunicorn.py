@@ -35,6 +35,7 @@ def gunicorn(url: str, artefacts: Path, folder: Path, **environment):
     command = [sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn_conf"]
     options = ["--bind", f"127.0.0.1:{port}", "--workers", str(WORKERS), "--threads", str(THREADS), "api.wsgi:build()"]
     settings = {"EBBTIDE_DATABASE_URL": url, "EBBTIDE_ARTIFACTS": str(artefacts), "EBBTIDE_SCORE_ON_WRITE": "inline"}
+    settings["EBBTIDE_RATE_LIMIT"] = "none"
     with log.open("wb") as output:
         server = subprocess.Popen(
             [*command, *options], env={**os.environ, **settings, **environment}, stdout=output, stderr=output
