@@ -30,6 +30,7 @@ from api import (
     surveys,
     transport,
     webhooks,
+    what_if,
 )
 from api.auth import Keys
 from api.freshness import Reach
@@ -53,6 +54,7 @@ RESOURCES = (
     measures,
     health,
     opinions,
+    what_if,
     changes,
     scores,
     risk_lists,

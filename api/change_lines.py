@@ -26,7 +26,7 @@ def part_line(
     part: str, amounts: Mapping[str, float], about: Mapping[str, Subject], most: int | None = None
 ) -> dict[str, Any]:
     """A part and its features, the strongest first (the `most` strongest); those that are zero are left out."""
-    lines = [_reason(name, amount, about) for name, amount in amounts.items() if amount]
+    lines = [reason_line(name, amount, about) for name, amount in amounts.items() if amount]
     lines.sort(key=lambda line: -abs(line["log_odds"]))
     total = sum(amounts.values())
     return {
@@ -38,7 +38,8 @@ def part_line(
     }
 
 
-def _reason(name: str, amount: float, about: Mapping[str, Subject]) -> dict[str, Any]:
+def reason_line(name: str, amount: float, about: Mapping[str, Subject]) -> dict[str, Any]:
+    """An amount of log-odds that belongs to a term, or to none."""
     subject = about.get(name)
     return {
         "feature": name,

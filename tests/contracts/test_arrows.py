@@ -40,6 +40,7 @@ LAYERS = (
         "disagreement",
         "ledger",
         "changes",
+        "what_if",
     ),
     ("monitor",),
     ("webhooks",),

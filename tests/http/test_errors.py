@@ -26,6 +26,7 @@ ROUTES = {
     "delete_override": ("DELETE", "/v1/accounts/a/override", "write", False),
     "put_sentiment": ("PUT", "/v1/accounts/a/sentiment", "write", True),
     "get_sentiment": ("GET", "/v1/accounts/a/sentiment", "read", False),
+    "post_what_if": ("POST", "/v1/accounts/a/what-if", "read", True),
     "get_disagreements": ("GET", "/v1/risk-lists/disagreement", "read", False),
     "post_risk_list": ("POST", "/v1/risk-lists", "read", True),
     "get_risk_list": ("GET", "/v1/risk-lists/1", "read", False),
@@ -60,7 +61,15 @@ ROUTES = {
 }
 GUARDED = [name for name, route in ROUTES.items() if route[2]]
 WITH_BODY = [name for name, route in ROUTES.items() if route[3]]
-WITHOUT_ITEMS = ("put_account", "post_risk_list", "put_override", "put_sentiment", "post_key", "rotate_key")
+WITHOUT_ITEMS = (
+    "put_account",
+    "post_risk_list",
+    "put_override",
+    "put_sentiment",
+    "post_key",
+    "rotate_key",
+    "post_what_if",
+)
 
 
 def assert_problem(got, status: int, code: str) -> dict:
