@@ -27,13 +27,14 @@ from api import (
     risk_lists,
     schemas,
     scores,
+    sources,
     surveys,
     transport,
     webhooks,
     what_if,
 )
 from api.auth import Keys
-from api.freshness import Reach
+from api.freshness import Arrivals, Reach
 from api.idempotency import Once
 from api.limits import Limits
 from api.metrics import Metrics
@@ -67,6 +68,7 @@ RESOURCES = (
     keys,
     audit,
     personal_data,
+    sources,
     operations,
 )
 
@@ -93,6 +95,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = now) -> Flask
 def _service(settings: Settings, clock: Callable[[], datetime], metrics: Metrics) -> Service:
     store = Store(connect(settings.database_url), clock)
     background = Background()
+    reach = Reach(store, clock)
     serving = Serving(settings.artifacts, metrics.swapped, settings.trust)
     return Service(
         settings=settings,
@@ -100,8 +103,10 @@ def _service(settings: Settings, clock: Callable[[], datetime], metrics: Metrics
         store=store,
         keys=Keys(store, clock, background.later),
         serving=serving,
-        rescoring=Rescoring(settings, store, serving, metrics, clock, background),
-        freshness=Reach(store),
+        rescoring=Rescoring(settings, store, serving, metrics, clock, background, reach),
+        freshness=reach,
+        feeds=sources.Feeds(),
+        arrivals=Arrivals(store, clock, background.later),
         lists=Lists(store),
         overrides=Overrides(store, clock),
         metrics=metrics,

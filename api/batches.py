@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 from flask import Response
 
-from api.auth import the_book
+from api.auth import the_book, the_key
 from api.bodies import answer, escape, items_of, json_body
 from api.checking import Fault, Rows, check_rows
 from api.errors import FieldError
@@ -16,6 +16,7 @@ from api.service import Service
 from models.accounts import ACCOUNTS
 from models.columns import Table
 from models.imports.check import CLOCK_SKEW
+from models.interactions import INTERACTIONS
 from models.store.books import Book
 from models.store.tables import BOOK
 
@@ -56,6 +57,9 @@ def write(service: Service, table: Table, rows: Sequence[Any]) -> Written:
             outcomes[number] = None if outcome == ERASED else outcome
         gone = checked.numbers.filter(found == ERASED).to_list()
         checked = replace(checked, faults=[*checked.faults, *(Fault(n, "account_id", *_GONE) for n in gone)])
+        service.arrivals.told(f"api: {the_key().name}", table, checked.frame)
+        if table is INTERACTIONS:
+            service.freshness.contacts_arrived()
         touched = set(checked.frame.filter(found.is_in(["inserted", "updated"]))["account_id"])
     faults: dict[int, list[Fault]] = {}
     for fault in checked.faults:

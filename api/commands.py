@@ -21,6 +21,8 @@ from models.terminal import Moment, Span, bar, telling
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
+    from models.rhythm import Quiet
+
 RANKS = {"expected_loss": "rank_by_loss", "probability": "rank_by_probability"}
 #: The list as a table: heading and whether it holds numbers.
 _HEADINGS = (
@@ -64,6 +66,7 @@ def import_(
     from models.imports.run import run
     from models.store.import_runs import finish_import, start_import
     from models.store.portfolio import described
+    from models.store.sources import note
     from models.store.upsert import Sink
 
     settings = Settings.from_environment(os.environ)
@@ -89,6 +92,8 @@ def import_(
     except BaseException as error:
         finish_import(engine, started, now(), "failed", {"error": str(error)})
         raise
+    for name, table in summary.tables.items():
+        note(engine, str(summary.source), name, table.accepted, now())
     finish_import(engine, started, now(), "done", summary.to_plain(shown=1000))
     _told(summary, as_json=as_json)
 
@@ -129,7 +134,10 @@ def score(as_of: datetime | None) -> None:
     settings = Settings.from_environment(os.environ)
     engine = _store(settings)
     model, _ = load_model(settings.artifacts, current_model_id(settings.artifacts), settings.trust)
-    moment = as_of or _alive(engine, _moment(engine))
+    moment = as_of or _moment(engine)
+    quiet = _quiet(engine, moment) if as_of is None else None
+    if quiet is not None:
+        moment = quiet.since + timedelta(microseconds=1)
     with bar() as shown:
         task = shown.add_task("scoring", total=None)
         done = score_store(
@@ -140,6 +148,7 @@ def score(as_of: datetime | None) -> None:
             clock=now,
             margin=settings.margin,
             currency=settings.currency,
+            quiet_since=None if quiet is None else quiet.since,
             progress=lambda n, total: shown.update(task, completed=n, total=total),
         )
     left_out = ", ".join(f"{count:,} {name}" for name, count in done.standings.items() if count)
@@ -169,19 +178,22 @@ def _moment(engine: "Engine") -> datetime:
     return moment
 
 
-def _alive(engine: "Engine", moment: datetime) -> datetime:
-    """The moment, or the end of the contact feed where it has stopped: after it everybody looks silent."""
-    from models.store.portfolio import stopped_at
+def _quiet(engine: "Engine", moment: datetime) -> "Quiet | None":
+    """Whether the contact feed has fallen silent by a moment: everybody would look so. Says what is done about it."""
+    from models.store.portfolio import contacts_quiet
+    from models.store.sources import look
 
-    stopped = stopped_at(engine, moment)
-    if stopped is None:
-        return moment
-    click.echo(
-        f"No contact has become known since {isoformat(stopped)}: the feed seems to have stopped, so this scores as of "
-        "then, lest silence of the feed be taken for silence of customers; --as-of chooses.",
-        err=True,
-    )
-    return stopped + timedelta(microseconds=1)
+    if now() - moment < timedelta(days=1):
+        look(engine, moment)
+    found = contacts_quiet(engine, moment)
+    if found is not None:
+        click.echo(
+            f"No contact has become known since {isoformat(found.since)} although {found.due:,.0f} were due: the feed "
+            "seems to have stopped, so this scores as of then, lest silence of the feed be taken for silence of "
+            "customers; --as-of chooses.",
+            err=True,
+        )
+    return found
 
 
 @click.command()

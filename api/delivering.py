@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 from sqlalchemy.engine import Engine
 
-from models.store import deliveries, outbox
+from models.store import deliveries, outbox, sources
 from models.store.deliveries import LEASE, Claim
 from models.store.errors import StoreError
 from models.webhooks import events, schedule, signing, slack
@@ -94,6 +94,10 @@ class Courier:
         """Delete what has been in the log for long enough."""
         while outbox.prune(self._engine, self._clock()) and not self._stop.is_set():
             pass
+
+    def watch(self) -> None:
+        """Note which sources have fallen silent, which is an event."""
+        sources.look(self._engine, self._clock())
 
     def stop(self) -> None:
         """End after the messages that are being sent."""

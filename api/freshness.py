@@ -1,22 +1,33 @@
 """How far the data reach, looked up every few seconds instead of with every request."""
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
+import polars as pl
+import structlog
+
+from models.columns import Table
+from models.rhythm import Quiet
 from models.store.access import Store
+from models.store.errors import StoreError
 from models.store.history import Freshness
 
-#: Seconds for which an answer may be out of date.
-KEEP_SECONDS = 5.0
+#: Seconds for which an answer may be out of date; whether a feed is quiet takes a count over eight weeks.
+KEEP_SECONDS, KEEP_QUIET_SECONDS = 5.0, 60.0
+#: Seconds between two notes of the same source: what comes in between is noted with the next.
+NOTE_SECONDS = 5.0
 
 
 class Reach:
     """The freshness of the store's tables as one process sees it."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._until = 0.0
+    def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
+        self._store, self._clock = store, clock
+        self._until = self._quiet_until = 0.0
         self._found: Mapping[str, Freshness] = {}
+        self._quiet: Quiet | None = None
 
     def now(self) -> Mapping[str, Freshness]:
         """Per contract table, how far its rows reach; at most `KEEP_SECONDS` old."""
@@ -24,3 +35,50 @@ class Reach:
             self._found = self._store.freshness()
             self._until = time.monotonic() + KEEP_SECONDS
         return self._found
+
+    def quiet_since(self) -> datetime | None:
+        """Since when the contact feed is quiet (`models.rhythm`); None while it is alive."""
+        if time.monotonic() >= self._quiet_until:
+            self._quiet = self._store.contacts_quiet(self._clock())
+            self._quiet_until = time.monotonic() + (KEEP_SECONDS if self._quiet is None else KEEP_QUIET_SECONDS)
+        return None if self._quiet is None else self._quiet.since
+
+    def contacts_arrived(self) -> None:
+        """Look again before the next answer."""
+        self._quiet_until = 0.0
+
+
+class Arrivals:
+    """What each source told this process, noted soon and off the request's path (`models.store.sources`)."""
+
+    def __init__(
+        self, store: Store, clock: Callable[[], datetime], later: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self._store, self._clock, self._later = store, clock, later
+        self._lock = threading.Lock()
+        self._waiting: dict[tuple[str, str], tuple[int, datetime | None]] = {}
+        self._noted: dict[tuple[str, str], float] = {}
+
+    def told(self, source: str, table: Table, rows: pl.DataFrame) -> None:
+        """A source told rows of a table."""
+        happened = rows.select(pl.max_horizontal(pl.col(name).max() for name in table.happened if name in rows.columns))
+        latest: datetime | None = happened.item() if happened.width else None
+        key = (source, table.name)
+        with self._lock:
+            count, before = self._waiting.get(key, (0, None))
+            moments = [moment for moment in (before, latest) if moment is not None]
+            self._waiting[key] = (count + rows.height, max(moments, default=None))
+            if time.monotonic() - self._noted.get(key, -NOTE_SECONDS) < NOTE_SECONDS:
+                return
+            self._noted[key] = time.monotonic()
+            if len(self._noted) > 1_000:
+                self._noted.clear()
+        self._later(lambda: self._note(key))
+
+    def _note(self, key: tuple[str, str]) -> None:
+        with self._lock:
+            count, latest = self._waiting.pop(key, (0, None))
+        try:
+            self._store.note_source(*key, count, self._clock(), latest)
+        except StoreError as error:
+            structlog.get_logger().warning("source_not_noted", source=key[0], reason=str(error))

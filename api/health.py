@@ -89,10 +89,13 @@ def health_text(service: Service, score: StoredScore, target: Target, fields: fr
     line = payloads.given(values)
     if fields is None or "override" in fields:
         line["override"] = override_line(service.store.override(values["account_id"], service.clock()))
-    line["data"] = payloads.freshness(service.freshness.now(), service.clock(), FRESH_DAYS)
+    line["data"] = payloads.freshness(
+        service.freshness.now(), service.clock(), FRESH_DAYS, service.freshness.quiet_since()
+    )
     if the_book().restricted:
         # When anybody's last contact came is about everybody.
-        line["data"] |= {"interactions_recorded_until": None, "surveys_recorded_until": None}
+        names = ("interactions_recorded_until", "surveys_recorded_until", "contacts_quiet_since")
+        line["data"] |= dict.fromkeys(names)
     if served is None:
         missing = f"The artefact {values['model_id']} that made this score is not stored any more."
         return encode(_only(line | {"horizon": None, "explanation": None, "explanation_missing": missing}, fields))

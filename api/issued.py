@@ -161,7 +161,15 @@ def _parameters(chosen: Pick, service: Service) -> dict[str, Any]:
         "key_id": the_key().key_id,
         "book": plain(order.book),
         "label": asdict(label),
+        **_quiet(chosen),
     }
+
+
+def _quiet(chosen: Pick) -> dict[str, Any]:
+    """What the published list says of a quiet feed, to those who may know of everybody's."""
+    name = "contacts_quiet_since"
+    said = chosen.source.parameters
+    return {name: said[name]} if name in said and not chosen.order.book.restricted else {}
 
 
 def _issued(service: Service, list_id: int, chosen: Pick, told: dict[str, Any] | None) -> Response:

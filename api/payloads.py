@@ -151,7 +151,9 @@ def row_score(score: RowScore, model: ChurnModel) -> dict[str, Any]:
     }
 
 
-def freshness(found: Mapping[str, Freshness], as_of: datetime, fresh_days: int) -> dict[str, Any]:
+def freshness(
+    found: Mapping[str, Freshness], as_of: datetime, fresh_days: int, quiet_since: datetime | None
+) -> dict[str, Any]:
     """How far the data behind a score reach."""
     line: dict[str, Any] = {}
     for table in ("interactions", "surveys"):
@@ -159,7 +161,9 @@ def freshness(found: Mapping[str, Freshness], as_of: datetime, fresh_days: int) 
         line[f"{table}_recorded_until"] = None if recorded is None else isoformat(recorded)
     last = found["interactions"].recorded_at
     # A row from the future says nothing about how far the source reaches today.
-    line["contacts_up_to_date"] = last is not None and abs(as_of - last) <= timedelta(days=fresh_days)
+    near = last is not None and abs(as_of - last) <= timedelta(days=fresh_days)
+    line["contacts_up_to_date"] = near and quiet_since is None
+    line["contacts_quiet_since"] = None if quiet_since is None else isoformat(quiet_since)
     return line
 
 

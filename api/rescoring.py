@@ -4,6 +4,8 @@
     worker   they are scored soon after the answer, by a thread of this process, many requests' accounts at once
     off      they wait for the next run
 
+While the contact feed is quiet (`models.rhythm`) they are scored as of the last it told.
+
 What is not scored here (too many accounts, no model in service, the process ends) the next run scores.
 """
 
@@ -15,6 +17,7 @@ from datetime import datetime
 
 import structlog
 
+from api.freshness import Reach
 from api.metrics import Metrics
 from api.serving import Serving
 from models.errors import EbbtideError
@@ -76,9 +79,10 @@ class Rescoring:
         metrics: Metrics,
         clock: Callable[[], datetime],
         background: Background,
+        reach: Reach,
     ) -> None:
         self._settings, self._store, self._serving = settings, store, serving
-        self._metrics, self._clock, self._background = metrics, clock, background
+        self._metrics, self._clock, self._background, self._reach = metrics, clock, background, reach
         self._waiting: set[str] = set()
         self._lock = threading.Lock()
 
@@ -124,7 +128,8 @@ class Rescoring:
         try:
             model = self._serving.current().model
             options = {"margin": self._settings.margin, "currency": self._settings.currency}
-            scored = self._store.rescore(model, list(account_ids), now, **options)
+            quiet = self._reach.quiet_since()
+            scored = self._store.rescore(model, list(account_ids), now, quiet_since=quiet, **options)
         except EbbtideError as error:
             structlog.get_logger().warning("not_rescored", accounts=len(account_ids), reason=str(error))
             return None

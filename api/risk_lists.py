@@ -208,7 +208,7 @@ def _told(store: Store, found: RiskList, book: Book) -> dict[str, Any]:
     """Which list it is; to a restricted caller as if it held his accounts alone, out of nobody knows how many."""
     if not book.restricted:
         return list_line(found)
-    return list_line(replace(found, entries=store.listed(found.list_id, book), population={}))
+    return list_line(replace(found, entries=store.listed(found.list_id, book), population={}, parameters={}))
 
 
 def list_line(found: RiskList) -> dict[str, Any]:
@@ -221,6 +221,7 @@ def list_line(found: RiskList) -> dict[str, Any]:
         "model_id": found.model_id,
         "entries": found.entries,
         "population": found.population,
+        "contacts_quiet_since": found.parameters.get("contacts_quiet_since"),
         **({"parameters": found.parameters} if found.kind == ISSUED else {}),
     }
 

@@ -152,7 +152,16 @@ class Data(ma.Schema):
     interactions_recorded_until = fields.DateTime(required=True, allow_none=True)
     surveys_recorded_until = fields.DateTime(required=True, allow_none=True)
     contacts_up_to_date = fields.Boolean(
-        required=True, metadata=said("whether a contact became known within 7 days before now")
+        required=True,
+        metadata=said("whether a contact became known within 7 days before now, and the contact feed is not quiet"),
+    )
+    contacts_quiet_since = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata=said(
+            "no contact has become known since then although many were due by the feed's own rhythm: accounts are "
+            "scored as of then, lest its silence be taken for theirs; null: it is alive"
+        ),
     )
 
 
@@ -418,6 +427,11 @@ class ListLine(ma.Schema):
             "accounts in all and by standing, how many were quiet; of an issued list: how many it was picked from "
             "(`pool`), left out since somebody turned to them (`handled`), and what is at stake on it"
         ),
+    )
+    contacts_quiet_since = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata=said("since when the contact feed was quiet when the list was made; null: it was alive"),
     )
     parameters = fields.Dict(metadata=said("of an issued list: what was asked for, and the label's parameters"))
 

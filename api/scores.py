@@ -224,7 +224,8 @@ def _score_stored(service: Service, served: Served, items: Sequence[Item], wante
     book = the_key().book
     if book.restricted:
         ids = sorted(service.store.held(book, ids))
-    asked = service.store.score_now(served.model, ids, now, margin=settings.margin, currency=settings.currency)
+    options = {"margin": settings.margin, "currency": settings.currency, "quiet_since": service.freshness.quiet_since()}
+    asked = service.store.score_now(served.model, ids, now, **options)
     lines = histories.lines(served, asked.scored, wanted)
     others = [item for item in good if item.body["account_id"] not in lines]
     for item in good:

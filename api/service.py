@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from flask import current_app
 
 from api.auth import Keys
-from api.freshness import Reach
+from api.freshness import Arrivals, Reach
 from api.idempotency import Once
 from api.limits import Limits
 from api.metrics import Metrics
@@ -17,6 +18,9 @@ from api.rescoring import Rescoring
 from api.serving import Serving
 from models.settings import Settings
 from models.store.access import Store
+
+if TYPE_CHECKING:
+    from api.sources import Feeds
 
 _NAME = "ebbtide"
 
@@ -32,6 +36,8 @@ class Service:
     serving: Serving
     rescoring: Rescoring
     freshness: Reach
+    arrivals: Arrivals
+    feeds: "Feeds"
     lists: Lists
     overrides: Overrides
     metrics: Metrics

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 POLL, TROUBLE = 1.0, 5.0
 #: Looks between two clean-ups of the log.
 _TIDY_EVERY = 3_600
+#: Seconds between two looks at whether a source has fallen silent.
+_WATCH_EVERY = 60
 
 
 @click.group()
@@ -113,6 +115,7 @@ def deliver(once: bool, console: bool, threads: int) -> None:
         signal.signal(number, end)
     try:
         if once:
+            courier.watch()
             courier.all_due()
         else:
             _work(courier, stop)
@@ -130,6 +133,8 @@ def _work(courier: "Courier", stop: threading.Event) -> None:
             courier.round()
             if looks % _TIDY_EVERY == 0:
                 courier.tidy()
+            if looks % _WATCH_EVERY == 0:
+                courier.watch()
             looks += 1
         except StoreError as error:
             click.echo(f"ebbtide: {error}", err=True)

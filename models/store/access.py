@@ -13,6 +13,7 @@ from models.errors import NotScored, UnknownAccount
 from models.history import History
 from models.labels import LabelParams
 from models.model import ChurnModel
+from models.rhythm import Quiet
 from models.standing import SCORED, standings
 from models.store import (
     audit,
@@ -26,8 +27,10 @@ from models.store import (
     outcomes,
     overrides,
     pointers,
+    portfolio,
     scores,
     scoring,
+    sources,
     upsert,
     watches,
 )
@@ -209,6 +212,14 @@ class Store:
         """How far the tables reach."""
         with self.connection() as conn:
             return history.freshness(conn)
+
+    def contacts_quiet(self, present: datetime) -> Quiet | None:
+        """Whether the contact feed is quiet; see `models.store.portfolio.contacts_quiet`."""
+        return portfolio.contacts_quiet(self.engine, present)
+
+    def note_source(self, source: str, table: str, rows: int, at: datetime, happened_at: datetime | None) -> None:
+        """Remember that a source told something; see `models.store.sources.note`."""
+        sources.note(self.engine, source, table, rows, at, happened_at)
 
     def upsert(self, table: str, rows: pl.DataFrame) -> pl.Series:
         """Upsert rows; what became of each, in order."""

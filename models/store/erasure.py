@@ -241,6 +241,8 @@ COVER: dict[str, Way] = {
     "model_pointer_history": Way(f"which model was in service; {_NOBODY}"),
     "monitor_runs": Way(f"distributions and counts of the portfolio; {_NOBODY}"),
     "api_keys": Way("who may call; owners and segments it is restricted to are the company's own people and groups"),
+    "sources": Way(f"who tells the store things, and when; {_NOBODY}"),
+    "source_hours": Way(f"how many rows each source told in which hour; {_NOBODY}"),
     "erasure_key": Way("the secret that ids are hashed with"),
     "erasures": Way("what remains: a keyed hash and counts"),
 }

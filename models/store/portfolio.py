@@ -6,10 +6,15 @@ import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from models.rhythm import WEEKS, Quiet, quiet
 from models.store import bulk
 from models.store.engine import reading
 from models.store.history import freshness
-from models.store.tables import CONTRACT
+from models.store.tables import CONTRACT, sources
+
+_HOUR = 3_600_000_000
+#: The name of all sources of contacts together, which are judged here.
+ALL = "all sources"
 
 
 def described(engine: Engine) -> pl.DataFrame:
@@ -19,25 +24,33 @@ def described(engine: Engine) -> pl.DataFrame:
         return bulk.select(conn, sa.select(accounts.account_id, accounts.started_at, accounts.ended_at))
 
 
-#: A contact feed has stopped when none became known for this long although so many were due.
-STOPPED_DAYS, STOPPED_DUE = 3.0, 50.0
-_RATE_DAYS = 28
+def contacts_quiet(engine: Engine, present: datetime) -> Quiet | None:
+    """Whether contacts are no longer told: the feed as a whole is quiet (`feed_quiet`), or one of its sources was found
+    to be (`models.store.sources.look`); then since the first of them. None while all are alive."""
+    silent = sa.select(sources.c.quiet_since, sources.c.quiet_due).where(
+        sources.c.table_name == "interactions", sources.c.quiet_since <= present, sources.c.source != ALL
+    )
+    with reading(engine) as conn:
+        row = conn.execute(silent.order_by(sources.c.quiet_since).limit(1)).one_or_none()
+    feed = feed_quiet(engine, present)
+    if row is None or (feed is not None and feed.since <= row.quiet_since):
+        return feed
+    return Quiet(row.quiet_since, row.quiet_due)
 
 
-def stopped_at(engine: Engine, present: datetime) -> datetime | None:
-    """When the contact feed stopped, if it has: the moment the last contact became known; None while it is alive.
-
-    So many are due as came in the 28 days before it. Customers would look silent if they were scored after it.
-    """
+def feed_quiet(engine: Engine, present: datetime) -> Quiet | None:
+    """Whether the contact feed is quiet against its own rhythm (`models.rhythm`), by when contacts became known; None
+    while it is alive. Customers would look silent if they were scored after it."""
     recorded = CONTRACT["interactions"].c.recorded_at
     with reading(engine) as conn:
         last: datetime | None = conn.scalar(sa.select(sa.func.max(recorded)).where(recorded <= present))
-        if last is None:
+        # Within a day nothing can be quiet, so nothing is counted.
+        if last is None or present - last <= timedelta(days=1):
             return None
-        lately = recorded.between(last - timedelta(days=_RATE_DAYS), last)
-        count = conn.scalar(sa.select(sa.func.count()).where(lately)) or 0
-    gap = (present - last) / timedelta(days=1)
-    return last if gap > STOPPED_DAYS and count * gap / _RATE_DAYS >= STOPPED_DUE else None
+        hour = sa.cast(sa.func.floor(sa.type_coerce(recorded, sa.BigInteger) / float(_HOUR)), sa.BigInteger)
+        lately = recorded.between(last - WEEKS * timedelta(weeks=1), last)
+        found = conn.execute(sa.select(hour, sa.func.count()).where(lately).group_by(hour)).all()
+    return quiet([(int(at), int(number)) for at, number in found], last, present)
 
 
 def last_event(engine: Engine) -> datetime | None:

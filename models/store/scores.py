@@ -50,14 +50,17 @@ def save_scores(
     features: pl.DataFrame | None,
     computed_at: datetime,
     run_id: int | None = None,
+    *,
+    instead: bool = False,
 ) -> None:
     """Keep scores with the features they came from.
 
     `frame` has the columns of `SCORE_SCHEMA`, one row per (account_id, as_of, model_id); a score already there
     is replaced. `features` (None: not kept) is what `models.features.compute` gave, one row per row of `frame`
     by account_id and as_of. `run_id`: the run they belong to; None: scored on the arrival of new facts.
-    An account's latest score is the one with the latest as_of, of those the one computed last.
-    Raises `ContractError` for a missing column.
+    An account's latest score is the one with the latest as_of, of those the one computed last; with `instead` this one,
+    for what was said of a later moment rested on a feed that had fallen silent. Raises `ContractError` for a missing
+    column.
     """
     missing = [name for name in SCORE_SCHEMA if name not in frame.columns]
     if missing:
@@ -71,7 +74,7 @@ def save_scores(
             _blobs(part, features, layout),
         )
         with writing(engine) as conn:
-            _replace(conn, without(conn, rows))
+            _replace(conn, without(conn, rows), instead=instead)
 
 
 _KEY = ("account_id", "as_of", "model_id")
@@ -229,14 +232,15 @@ _stage = sa.Table(
 )
 
 
-def _replace(conn: Connection, rows: pl.DataFrame) -> None:
+def _replace(conn: Connection, rows: pl.DataFrame, *, instead: bool) -> None:
     conn.execute(CreateTable(_stage, if_not_exists=True))
     conn.execute(_stage.delete())
     bulk.append(conn, _stage, rows)
     if "account.band_changed" in outbox.wanted(conn):
-        outbox.emit(conn, [band_changed(*row) for row in conn.execute(_CHANGED_BANDS)])
+        changed = _CHANGED_BANDS if instead else _CHANGED_BANDS.where(_later(_stage.c, latest_scores.c))
+        outbox.emit(conn, [band_changed(*row) for row in conn.execute(changed)])
     conn.execute(_keep(conn, scores, _KEY))
-    conn.execute(_keep(conn, latest_scores, ("account_id",)))
+    conn.execute(_keep(conn, latest_scores, ("account_id",), always=instead))
     conn.execute(_stage.delete())
 
 
@@ -252,16 +256,19 @@ _CHANGED_BANDS = (
         *(latest_scores.c.health, _stage.c.model_id, _stage.c.as_of),
     )
     .join(latest_scores, latest_scores.c.account_id == _stage.c.account_id)
-    .where(latest_scores.c.band != _stage.c.band, _later(_stage.c, latest_scores.c))
+    .where(latest_scores.c.band != _stage.c.band)
     .order_by(_stage.c.account_id)
 )
 
 
-def _keep(conn: Connection, table: sa.Table, key: tuple[str, ...]) -> Any:
-    """Staged rows into the table by key, in key order; a row there gives way unless it speaks of a later moment."""
+def _keep(conn: Connection, table: sa.Table, key: tuple[str, ...], *, always: bool = False) -> Any:
+    """Staged rows into the table by key, in key order; a row there gives way unless it speaks of a later moment, or
+    `always`."""
     names = [column.name for column in table.columns]
     rows = sa.select(*(_stage.c[name] for name in names)).where(sa.true())
     insert = _insert(conn, table).from_select(names, rows.order_by(*(_stage.c[name] for name in key)))
     new, old = insert.excluded, table.c
     replaced = {name: new[name] for name in names if name not in key}
-    return insert.on_conflict_do_update(index_elements=list(key), set_=replaced, where=_later(new, old))
+    return insert.on_conflict_do_update(
+        index_elements=list(key), set_=replaced, where=None if always else _later(new, old)
+    )

@@ -11,6 +11,7 @@ the ranked silent list in one step. Runs exclude each other; readers and writers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -28,6 +29,7 @@ from models.store import bulk, history, runs, scores
 from models.store.engine import reading, writing
 from models.store.lists import ENTRY_SCHEMA, publish_list
 from models.store.tables import CONTRACT, latest_scores
+from models.store.types import MICROSECOND
 
 #: Accounts scored at a time: bounds the memory of a run, not its result.
 CHUNK_ACCOUNTS = 50_000
@@ -84,20 +86,22 @@ def score_store(
     currency: str | None = None,
     chunk_accounts: int = CHUNK_ACCOUNTS,
     progress: Progress | None = None,
+    quiet_since: datetime | None = None,
 ) -> Scoring:
     """Score every account as of a moment and publish the silent list.
 
     `who` is remembered with the list; `margin` and `currency` as in `models.scoring`; `progress` is told accounts
-    done and accounts in all. An account that is not scored any more (ended, notice, test) loses its latest score.
-    Raises `RunInProgress` while another run is at work and `ContractError` for a moment before every account; after any
-    failure the old list is still the current one.
+    done and accounts in all. `quiet_since`: the contact feed has told nothing since then, so `as_of` is the end of what
+    it told; every confidence is one grade lower and the list says so. An account that is not scored any more (ended,
+    notice, test) loses its latest score. Raises `RunInProgress` while another run is at work and `ContractError` for a
+    moment before every account; after any failure the old list is still the current one.
     """
     model.require_history()
     with runs.exclusive(engine, WORK):
         computed_at = clock()
         run_id = runs.start_run(engine, as_of, model.model_id, computed_at)
         try:
-            run = _Run(engine, model, as_of, margin, currency, run_id, computed_at)
+            run = _Run(engine, model, as_of, margin, currency, run_id, computed_at, quiet_since)
             counts, entries = run.score_all(chunk_accounts, progress or _silently)
             _require_somebody(counts, as_of)
             _forget(engine, _older(as_of, computed_at))
@@ -109,7 +113,13 @@ def score_store(
                 as_of=as_of,
                 model_id=model.model_id,
                 population=population,
-                parameters={"margin": margin, "currency": currency, "who": who, "run_id": run_id},
+                parameters={
+                    "margin": margin,
+                    "currency": currency,
+                    "who": who,
+                    "run_id": run_id,
+                    **quiet_line(quiet_since),
+                },
                 created_at=clock(),
             )
         except BaseException as error:
@@ -138,15 +148,18 @@ def rescore(
     computed_at: datetime,
     margin: float = 1.0,
     currency: str | None = None,
+    quiet_since: datetime | None = None,
 ) -> int:
-    """Score these accounts as of a moment; gives how many were customers and so got a score.
+    """Score these accounts as of a moment; gives how many were customers and so got a score. `quiet_since` as in
+    `score_accounts`.
 
     Features are bit for bit those of a run at the same moment: the portfolio's coverage and sources are looked up,
     only the rows of others are not. Ids nobody has described are passed over. The list stays as it was published.
     """
     wanted = sorted(set(account_ids))
     parts = (wanted[start : start + RESCORED_AT_ONCE] for start in range(0, len(wanted), RESCORED_AT_ONCE))
-    return sum(_rescore(engine, model, part, as_of, computed_at, margin, currency) for part in parts)
+    options = {"margin": margin, "currency": currency, "quiet_since": quiet_since}
+    return sum(_rescore(engine, model, part, as_of, computed_at, options) for part in parts)
 
 
 def score_accounts(
@@ -157,16 +170,23 @@ def score_accounts(
     *,
     margin: float = 1.0,
     currency: str | None = None,
+    quiet_since: datetime | None = None,
 ) -> Asked:
-    """Score some accounts as of a moment from what is stored, and store nothing; see `rescore`."""
+    """Score some accounts as of a moment from what is stored, and store nothing; see `rescore`.
+
+    Where the contact feed has told nothing since `quiet_since`, they are scored as of the last it told, lest its
+    silence be taken for theirs; those who are no customers any more get no score all the same.
+    """
     wanted = list(account_ids)
+    moment = as_of if quiet_since is None else min(as_of, quiet_since + MICROSECOND)
     with reading(engine) as conn:
-        context = _context(conn, as_of)
+        context = _context(conn, moment, quiet_since)
         held = history.read_history(conn, wanted, observed_from=context.observed_from)
         mine = sa.select(latest_scores).where(latest_scores.c.account_id.in_(wanted))
         bands = _bands(bulk.select(conn, mine), as_of)
     options = {"margin": margin, "currency": currency, "previous_bands": bands}
-    scored = score_history(model, held, as_of, fresh=context.fresh, **options)  # type: ignore[arg-type]
+    there = None if quiet_since is None else _customers(held, as_of, model)
+    scored = score_history(model, held, moment, fresh=context.fresh, account_ids=there, **options)  # type: ignore[arg-type]
     return Asked(scored, held, bands)
 
 
@@ -176,13 +196,13 @@ def _rescore(
     wanted: list[str],
     as_of: datetime,
     computed_at: datetime,
-    margin: float,
-    currency: str | None,
+    options: dict[str, Any],
 ) -> int:
-    asked = score_accounts(engine, model, wanted, as_of, margin=margin, currency=currency)
+    asked = score_accounts(engine, model, wanted, as_of, **options)
     scored = asked.scored
     if scored.scores.height:
-        scores.save_scores(engine, to_store(model, scored), kept(model, scored), computed_at)
+        instead = options.get("quiet_since") is not None
+        scores.save_scores(engine, to_store(model, scored), kept(model, scored), computed_at, instead=instead)
     described = set(asked.known.accounts["account_id"])
     lost = sorted(described & asked.bands.keys() - set(scored.scores["account_id"]))
     if lost:
@@ -215,6 +235,7 @@ class _Run:
     currency: str | None
     run_id: int
     computed_at: datetime
+    quiet_since: datetime | None
 
     def score_all(self, chunk_accounts: int, progress: Progress) -> tuple[dict[str, int], pl.DataFrame]:
         """Accounts per standing, and the entries of the list."""
@@ -222,7 +243,7 @@ class _Run:
         entries = [pl.DataFrame(schema=ENTRY_SCHEMA)]
         with reading(self.engine) as conn:
             total = conn.scalar(sa.select(sa.func.count()).select_from(CONTRACT["accounts"])) or 0
-            context = _context(conn, self.as_of)
+            context = _context(conn, self.as_of, self.quiet_since)
             for low, high in history.account_ranges(conn, chunk_accounts):
                 part = history.read_range(conn, low, high, observed_from=context.observed_from)
                 for standing, number in _count(part, self.as_of, self.model).items():
@@ -232,18 +253,22 @@ class _Run:
         return counts, pl.concat(entries)
 
     def _score(self, part: History, context: _Context, latest: pl.DataFrame) -> pl.DataFrame:
+        there = None if self.quiet_since is None else _customers(part, self.computed_at, self.model)
         scored = score_history(
             self.model,
             part,
             self.as_of,
             fresh=context.fresh,
+            account_ids=there,
             margin=self.margin,
             currency=self.currency,
             previous_bands=_bands(latest, self.as_of),
         )
         if scored.scores.height:
             frame = to_store(self.model, scored)
-            scores.save_scores(self.engine, frame, kept(self.model, scored), self.computed_at, self.run_id)
+            instead = self.quiet_since is not None
+            kept_features = kept(self.model, scored)
+            scores.save_scores(self.engine, frame, kept_features, self.computed_at, self.run_id, instead=instead)
         return lists.quiet_entries(self.model, scored).select(*ENTRY_SCHEMA).cast(ENTRY_SCHEMA)  # type: ignore[arg-type]
 
 
@@ -251,10 +276,21 @@ def _silently(done: int, total: int) -> None:
     """Nobody is watching."""
 
 
-def _context(conn: Connection, as_of: datetime) -> _Context:
+def _customers(held: History, at: datetime, model: ChurnModel) -> list[str]:
+    """Who gets a score at a moment."""
+    found = standings(held, [at], model.label)
+    return found.filter(pl.col("standing").is_in(SCORED))["account_id"].to_list()
+
+
+def quiet_line(since: datetime | None) -> dict[str, str]:
+    """How a list says that the contact feed was quiet when it was made."""
+    return {} if since is None else {"contacts_quiet_since": isoformat(since)}
+
+
+def _context(conn: Connection, as_of: datetime, quiet_since: datetime | None) -> _Context:
     recorded = CONTRACT["interactions"].c.recorded_at
     last: datetime | None = conn.scalar(sa.select(sa.func.max(recorded)).where(recorded <= as_of))
-    return _Context(history.observed_from(conn, as_of), is_fresh(last, as_of))
+    return _Context(history.observed_from(conn, as_of), quiet_since is None and is_fresh(last, as_of))
 
 
 def _count(part: History, as_of: datetime, model: ChurnModel) -> dict[str, int]:

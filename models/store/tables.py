@@ -391,3 +391,27 @@ erasures = sa.Table(
     sa.Index(None, "hash", "lifted_at"),
     sqlite_autoincrement=True,
 )
+
+#: Who tells us things, by contract table: how far each has come, and whether it has fallen silent.
+sources = sa.Table(
+    "sources",
+    metadata,
+    sa.Column("source", TEXT, primary_key=True),
+    sa.Column("table_name", TEXT, primary_key=True),
+    sa.Column("first_at", Instant(), nullable=False),  # when it told us something, by our clock
+    sa.Column("last_at", Instant(), nullable=False),
+    sa.Column("last_happened_at", Instant()),  # the latest thing it told of
+    sa.Column("quiet_since", Instant()),  # null: alive, or too young to tell
+    sa.Column("quiet_due", sa.Double),
+    sa.Column("retired_at", Instant()),  # somebody said that it will tell nothing more
+)
+
+#: How many rows each source told in which hour (counted from 1970): its rhythm.
+source_hours = sa.Table(
+    "source_hours",
+    metadata,
+    sa.Column("source", TEXT, primary_key=True),
+    sa.Column("table_name", TEXT, primary_key=True),
+    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+)

@@ -26,6 +26,8 @@ EVENTS: dict[str, str] = {
     "list.published": "a new silent list is the current one",
     "model.promoted": "another model is in service, by promotion or roll-back",
     "import.finished": "an import has ended, well or not",
+    "source.quiet": "a source has told nothing for so long that, by its own rhythm, it must have stopped",
+    "source.back": "a source that was quiet has told something again",
 }
 #: Bytes of a message, at most; Standard Webhooks asks for less than 20 kB.
 MOST_BYTES = 20_000
@@ -164,3 +166,14 @@ def import_finished(import_id: int, source: str, at: datetime, status: str, summ
     error = summary.get("error")
     data = {"import_id": import_id, "source": cut(source), "status": status, "tables": counts}
     return Event("import.finished", at, data | ({"error": cut(str(error))} if error else {}))
+
+
+def source_quiet(source: str, table: str, at: datetime, since: datetime, due: float) -> Event:
+    """A source has fallen silent: since when, and how many rows were due by its own rhythm."""
+    data = {"source": cut(source), "table": table, "quiet_since": isoformat(since), "due": round(due, 1)}
+    return Event("source.quiet", at, data)
+
+
+def source_back(source: str, table: str, at: datetime, since: datetime) -> Event:
+    """A source that was quiet has told something again."""
+    return Event("source.back", at, {"source": cut(source), "table": table, "quiet_since": isoformat(since)})

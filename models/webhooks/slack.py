@@ -63,6 +63,19 @@ def _import(data: Data) -> str:
     return f"The import {_text(data['source'])} is done: {rows:,} rows accepted, {rejected:,} rejected"
 
 
+def _quiet(data: Data) -> str:
+    return (
+        f"Source {_text(data['source'])} has told no {_text(data['table'])} since {data['quiet_since']}, although "
+        f"{data['due']:,.0f} were due: it has stopped, customers have not fallen silent"
+    )
+
+
+def _back(data: Data) -> str:
+    return (
+        f"Source {_text(data['source'])} tells {_text(data['table'])} again; it was quiet since {data['quiet_since']}"
+    )
+
+
 _LINES: dict[str, Callable[[Data], str]] = {
     "account.band_changed": _band,
     "account.entered_silent_list": _entered,
@@ -71,4 +84,6 @@ _LINES: dict[str, Callable[[Data], str]] = {
     "list.published": _list,
     "model.promoted": _model,
     "import.finished": _import,
+    "source.quiet": _quiet,
+    "source.back": _back,
 }

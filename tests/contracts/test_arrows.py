@@ -24,7 +24,7 @@ LAYERS = (
     ("columns",),
     ("accounts", "interactions", "surveys"),
     ("history",),
-    ("features", "labels", "voice", "standing"),
+    ("features", "labels", "voice", "standing", "rhythm"),
     ("lookup", "terms", "scorecard", "health"),
     (
         "schema",

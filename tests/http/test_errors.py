@@ -34,6 +34,7 @@ ROUTES = {
     "get_grade": ("GET", "/v1/risk-lists/1/grade", "read", False),
     "get_model": ("GET", "/v1/model", "read", False),
     "get_model_history": ("GET", "/v1/model/history", "admin", False),
+    "get_freshness": ("GET", "/v1/freshness", "read", False),
     "get_webhooks": ("GET", "/v1/webhooks", "admin", False),
     "post_webhooks": ("POST", "/v1/webhooks", "admin", True),
     "get_webhook": ("GET", "/v1/webhooks/w", "admin", False),

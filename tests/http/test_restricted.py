@@ -153,6 +153,7 @@ def test_how_far_everybodys_data_reach_is_not_told(ana):
     told = ana.get(f"/v1/accounts/{MINE}/health", "ana").json["data"]
     assert told == {
         "interactions_recorded_until": None, "surveys_recorded_until": None, "contacts_up_to_date": True,
+        "contacts_quiet_since": None,
     }  # fmt: skip
 
 

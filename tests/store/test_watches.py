@@ -9,7 +9,8 @@ from sqlalchemy.engine import Engine
 from models.errors import ContractError
 from models.monitor.findings import Finding
 from models.monitor.watch import Watch
-from models.store.portfolio import stopped_at
+from models.rhythm import Quiet
+from models.store.portfolio import contacts_quiet
 from models.store.runs import finish_run, start_run
 from models.store.scores import SCORE_SCHEMA, save_scores
 from models.store.upsert import upsert
@@ -73,13 +74,14 @@ def test_a_store_is_watched(store: Engine) -> None:
 
 
 def test_a_feed_that_stopped_is_noticed(store: Engine) -> None:
-    assert stopped_at(store, NOW) is None
+    assert contacts_quiet(store, NOW) is None
     upsert(store, "accounts", pl.DataFrame({"account_id": ["a"]}))
     opened = [NOW - timedelta(days=10, hours=hour) for hour in range(0, 28 * 24, 3)]  # eight a day
     contacts = {"interaction_id": [str(i) for i in range(len(opened))], "account_id": "a", "opened_at": opened}
     upsert(store, "interactions", pl.DataFrame(contacts))
-    # In ten days eighty were due; in three nothing is certain, in seven 56 were.
-    assert stopped_at(store, NOW) == opened[0]
-    assert stopped_at(store, opened[0] + timedelta(days=3)) is None
-    assert stopped_at(store, opened[0] + timedelta(days=6)) is None
-    assert stopped_at(store, opened[0] + timedelta(days=7)) == opened[0]
+    # Eight a day: thirty are due in three days and three quarters.
+    assert contacts_quiet(store, opened[0] + timedelta(days=3, hours=14)) is None
+    found = contacts_quiet(store, opened[0] + timedelta(days=3, hours=19))
+    assert found is not None
+    assert found == Quiet(opened[0], pytest.approx(30.5, abs=1))
+    assert contacts_quiet(store, NOW) == Quiet(opened[0], pytest.approx(80, abs=1))

@@ -124,6 +124,8 @@ LARGEST = [
     events.list_published(10**12, None, "silent", AT, AT, "m", 10**9),
     events.model_promoted("m", "rollback", LONG, AT, LONG),
     events.import_finished(1, LONG, AT, "failed", FAILED),
+    events.source_quiet(LONG, "interactions", AT, AT, 1 / 3),
+    events.source_back(LONG, "interactions", AT, AT),
 ]
 
 

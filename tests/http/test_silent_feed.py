@@ -1,0 +1,162 @@
+"""A contact feed that dies is told as such: nobody turns red for it, confidence falls, lists and alarms say so."""
+
+from collections import Counter
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from models.loading import load_model
+from models.store.portfolio import contacts_quiet
+from models.store.scoring import score_store
+from models.store.sources import ALL, look
+from models.store.upsert import upsert
+from tests.http.cast import NOW, day
+from tests.http.conftest import serve
+from tests.webhooks.cast import outbox, subscribe
+
+DIED = 20
+MINUTE = timedelta(minutes=1)
+
+
+def base(until: float) -> dict[str, pl.DataFrame]:
+    """Sixty accounts that ask something every week or so, up to so many days ago."""
+    who = [f"c{i:02d}" for i in range(60)]
+    accounts = pl.DataFrame({"account_id": who}).with_columns(
+        segment=pl.lit("smb"),
+        billing=pl.lit("annual"),
+        mrr=pl.lit(500.0),
+        started_at=pl.lit(day(500)),
+        renewal_at=pl.lit(day(-60)),
+    )
+    contacts = [
+        {
+            "interaction_id": f"{name}-{n}",
+            "account_id": name,
+            "kind": "question",
+            "opened_at": (opened := day(age)),
+            "resolved_at": opened + timedelta(hours=3),
+            "outcome": "resolved",
+        }
+        for i, name in enumerate(who)
+        for n in range(60)
+        if (age := 0.1 + i / 60 * 7 + n * 7) > until
+    ]
+    return {"accounts": accounts, "interactions": pl.DataFrame(contacts)}
+
+
+def bands(served) -> dict[str, str]:
+    found = {name: served.get(f"/v1/accounts/{name}/health").json for name in (f"c{i:02d}" for i in range(60))}
+    return {name: health["band"] for name, health in found.items()}
+
+
+def run(served, as_of, **more):
+    made, _ = load_model(served.artefacts, served.model_id)
+    return score_store(served.engine, made, as_of, who="test", clock=served.app.extensions["ebbtide"].clock, **more)
+
+
+@pytest.fixture
+def dead(store, model_store):
+    """The feed died `DIED` days ago; the last run was on that day."""
+    found = serve(store, *model_store)
+    for table, rows in base(until=DIED).items():
+        upsert(store, table, rows)
+    run(found, day(DIED))
+    yield found
+    found.app.extensions["ebbtide"].store.close()
+
+
+def test_it_would_colour_the_portfolio_red(dead):
+    """What is prevented: scored as of now, silence of the feed is taken for silence of customers."""
+    before = bands(dead)
+    run(dead, NOW)
+    worse = [name for name, band in bands(dead).items() if (before[name], band) == ("watch", "at_risk")]
+    assert len(worse) > 20
+
+
+def test_nobody_turns_red_and_everything_says_why(dead):
+    engine = dead.engine
+    before = bands(dead)
+    was = dead.get("/v1/accounts/c07/health").json
+    subscribe(engine, "https://example.com/")
+    found = contacts_quiet(engine, NOW)
+    assert found is not None
+    since = found.since
+    assert day(DIED + 1) < since <= day(DIED)
+    look(engine, NOW)
+    look(engine, NOW + MINUTE)
+    [alarm] = outbox(engine)
+    assert (alarm.type, alarm.data["source"], alarm.data["table"]) == ("source.quiet", ALL, "interactions")
+
+    run(dead, since + timedelta(microseconds=1), quiet_since=since)
+    assert bands(dead) == before
+    health = dead.get("/v1/accounts/c07/health").json
+    assert (was["confidence"], health["confidence"]) == ("A", "B")
+    assert "not up to date" in health["confidence_reason"]
+    said = since.isoformat().replace("+00:00", "Z")
+    assert (health["data"]["contacts_up_to_date"], health["data"]["contacts_quiet_since"]) == (False, said)
+    head = dead.get("/v1/risk-lists/silent").json["list"]
+    assert head["contacts_quiet_since"] == said
+    assert head["as_of"] < day(DIED - 1).isoformat()
+    issued = dead.post("/v1/risk-lists", {"capacity": 5}).json["list"]
+    assert issued["parameters"]["contacts_quiet_since"] == said
+    fresh = dead.get("/v1/freshness?account_id=c07").json
+    assert fresh["contacts_quiet_since"] == said
+    contacts = fresh["feeds"][0]
+    assert contacts["table"] == "interactions"
+    assert contacts["observed_days"] == pytest.approx(90 - DIED, abs=1)
+    assert len(contacts["blind"]) == 1
+    assert fresh["account"]["observed_days"]["interactions"] == contacts["observed_days"]
+
+
+def test_what_arrives_meanwhile_turns_nobody_red_either(dead):
+    before = bands(dead)
+    surveys = [
+        {"survey_id": f"s{i}", "account_id": f"c{i:02d}", "instrument": "csat", "sent_at": day(1).isoformat()}
+        for i in range(60)
+    ]
+    answer = dead.post("/v1/surveys", {"items": surveys}).json
+    assert (answer["created"], answer["rescored"]) == (60, 60)
+    assert bands(dead) == before
+    asked = dead.post("/v1/scores", {"items": [{"id": name, "account_id": name} for name in before]}).json["items"]
+    assert {item["id"]: item["score"]["band"] for item in asked} == before
+    # somebody who gives notice is no customer to be scored, feed or no feed
+    dead.put("/v1/accounts/c05", {"started_at": day(500).isoformat(), "notice_at": day(2).isoformat()})
+    assert dead.get("/v1/accounts/c05/health").json["code"] == "account_leaving"
+
+
+def test_when_it_is_back_all_is_as_if_it_had_never_been_away(dead, model_store, databases):
+    engine = dead.engine
+    subscribe(engine, "https://example.com/")
+    look(engine, NOW)
+    assert dead.get("/v1/accounts/c07/health").json["data"]["contacts_up_to_date"] is False
+    late = base(until=0)["interactions"]
+    late = late.filter(pl.col("opened_at") > day(DIED))
+    items = [
+        {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in row.items()}
+        for row in late.iter_rows(named=True)
+    ]
+    assert dead.post("/v1/interactions", {"items": items}).json["created"] == late.height
+    look(engine, NOW)
+    assert [event.type for event in outbox(engine) if event.type.startswith("source")] == [
+        "source.quiet",
+        "source.back",
+    ]
+    assert dead.get("/v1/accounts/c07/health").json["data"]["contacts_quiet_since"] is None
+    run(dead, NOW)
+    with databases.open("sqlite") as other:
+        for table, rows in base(until=0).items():
+            upsert(other, table, rows)
+        always = serve(other, *model_store)
+        run(always, NOW)
+        assert Counter(bands(always).values()) == Counter(bands(dead).values())
+        always.app.extensions["ebbtide"].store.close()
+
+
+def test_sources_are_known_by_who_tells(dead):
+    item = {"interaction_id": "x", "account_id": "c01", "opened_at": NOW.isoformat()}
+    dead.post("/v1/interactions", {"items": [item]}, "writer")
+    found = dead.get("/v1/freshness").json["sources"]
+    assert [(one["source"], one["table"], one["happened_until"]) for one in found] == [
+        ("api: writer", "interactions", "2026-06-01T12:00:00Z")
+    ]
