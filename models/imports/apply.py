@@ -190,7 +190,7 @@ def _joined_until(frame: pl.DataFrame, lookup: Lookup, every: pl.DataFrame, sour
 def _filled(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], which: Rows, source: Source) -> pl.DataFrame:
     """The frame with one column per mapped column, and one of durations per column with `plus`; of event rows one row
     per thing, with what told it apart where a lookup asks (`MATCH`)."""
-    frame = _with_tested(frame, columns)
+    frame = _with_minutes(_with_tested(frame, columns), columns, source)
     base = {
         (name, index): (cell, _base(cell, frame.schema, source))
         for name, cells in columns.items()
@@ -235,6 +235,26 @@ def _with_tested(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]]) -> p
     return frame.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
 
 
+def _with_minutes(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]], source: Source) -> pl.DataFrame:
+    """With the minutes between two times for each cell that asks for them; unknown where one of the times is."""
+    asked = {_minutes(cell): cell for cells in columns.values() for cell in cells if cell.since is not None}
+    made = []
+    for name, cell in asked.items():
+        ends, starts = (_times(frame, time, source) for time in (cell.source or "", cell.since or ""))
+        minutes = (ends - starts).dt.total_microseconds() / 60_000_000
+        made.append(minutes.cast(pl.String).alias(name))
+    return frame.with_columns(made)
+
+
+def _times(frame: pl.DataFrame, name: str, source: Source) -> pl.Series:
+    cells = frame[name] if name in frame.columns else pl.Series([None] * frame.height, dtype=pl.String)
+    return read_instants(cells, source)[0]
+
+
+def _minutes(cell: Cell) -> str:
+    return f"\x00minutes {cell.since} {cell.source}"
+
+
 def _base(cell: Cell, schema: Mapping[str, pl.DataType], source: Source) -> pl.Expr:
     """The cell before values and defaults, on a raw row."""
     if cell.template is not None:
@@ -247,7 +267,7 @@ def _base(cell: Cell, schema: Mapping[str, pl.DataType], source: Source) -> pl.E
         return pl.concat_str(parts)
     if cell.source is None:
         return pl.lit(cell.constant, dtype=pl.String)
-    return _column(cell.source, schema)
+    return _column(cell.source if cell.since is None else _minutes(cell), schema)
 
 
 def _if(cell: Cell, value: pl.Expr) -> pl.Expr:

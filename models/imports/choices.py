@@ -22,7 +22,8 @@ from models.errors import ContractError
 
 _CHOICE = re.compile(r"\$([a-z][a-z0-9_]*)")
 
-Choices = Mapping[str, tuple[str, ...]]
+#: Name -> the chosen text, or the chosen texts.
+Choices = Mapping[str, str | tuple[str, ...]]
 
 
 def extended(plain: Mapping[str, Any], base: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -62,14 +63,15 @@ def settle(plain: Mapping[str, Any], name: str) -> tuple[dict[str, Any], dict[st
     return filled, _meanings(plain.get("meanings", {}), choices, name)
 
 
-def _choices(plain: Any, name: str) -> dict[str, tuple[str, ...]]:
+def _choices(plain: Any, name: str) -> dict[str, str | tuple[str, ...]]:
     if not isinstance(plain, dict):
         raise ContractError(f"choices in the mapping {name} must be a table of keys.")
-    return {choice: _texts(value, f"the choice {choice!r} of the mapping {name}") for choice, value in plain.items()}
+    texts = {choice: _texts(value, f"the choice {choice!r} of the mapping {name}") for choice, value in plain.items()}
+    return {choice: value if isinstance(value, str) else texts[choice] for choice, value in plain.items()}
 
 
 def _texts(value: Any, place: str) -> tuple[str, ...]:
-    items = value if isinstance(value, list) else [value]
+    items = value if isinstance(value, list | tuple) else [value]
     if not all(isinstance(item, str) for item in items):
         raise ContractError(f"{place[0].upper()}{place[1:]} must be text in quotes, or a list of it.")
     return tuple(items)
@@ -91,7 +93,8 @@ def _filled(value: Any, choices: Choices, used: set[str], name: str) -> Any:
     if found[1] not in choices:
         raise ContractError(f"The mapping {name} uses {value}, and [choices] has no {found[1]!r}.")
     used.add(found[1])
-    return list(choices[found[1]])
+    chosen = choices[found[1]]
+    return chosen if isinstance(chosen, str) else list(chosen)
 
 
 def _meanings(plain: Any, choices: Choices, name: str) -> dict[str, str]:
@@ -108,5 +111,5 @@ def _said(word: str, phrases: Any, choices: Choices, name: str) -> str:
         if unknown:
             raise ContractError(f"The meaning of {word!r} in the mapping {name} names no choice: {unknown[0]!r}.")
         if all(choices[field] for field in asked):
-            told.append(phrase.format(**{field: ", ".join(choices[field]) for field in asked}))
+            told.append(phrase.format(**{field: ", ".join(_texts(choices[field], "")) for field in asked}))
     return ", or ".join(told) or "nothing: no rule is chosen"

@@ -39,7 +39,7 @@ LOOKUP_KEYS = ("file", "where", "where_not", "where_known", "ordered_by", "runni
                "lookup", "optional", "until", "encoding", "delimiter")  # fmt: skip
 RUNNING_KEYS = ("by", "start", "end", "total")
 COLUMN_KEYS = ("from", "constant", "template", "values", "other", "default", "format", "null", "decimal", "scale",
-               "plus", "take", "when", "earliest")  # fmt: skip
+               "plus", "since", "take", "when", "earliest")  # fmt: skip
 WHEN_KEYS = ("grew", "fell", "changed", "at_least", "is", "is_not", "becomes", "moves_to", "leaves")
 BETWEEN_ROWS = ("grew", "fell", "changed", "becomes", "moves_to", "leaves")
 #: What a mapping says of itself, besides how the source writes and its tables.
@@ -324,6 +324,8 @@ def _cell(plain: Any, place: str, rows: Rows) -> Cell:
     if (take or between) and not rows.last_row_per:
         raise ContractError(f"{place} uses {between[0] if between else 'take'}, which needs last_row_per in its table.")
     plus, seconds = _plus(plain, place)
+    if "since" in plain and (plus or "from" not in plain):
+        raise ContractError(f"{place} has since: it needs from, the time to count to, and takes no plus.")
     return Cell(
         source=optional(plain, "from", place),
         constant=scalar(plain["constant"], place) if "constant" in plain else None,
@@ -337,6 +339,7 @@ def _cell(plain: Any, place: str, rows: Rows) -> Cell:
         scale=number(plain.get("scale", 1.0), f"{place} scale"),
         plus=plus,
         plus_seconds=seconds,
+        since=optional(plain, "since", place),
         take=take,
         when=conditions,
     )

@@ -38,7 +38,8 @@ class Cell:
     """One way to fill a column. Exactly one of `source`, `constant`, `template` is set (count needs none).
 
     `values` replaces cells; `other` what is not in `values` (None: kept); `default` what is unknown.
-    `plus` names a column of durations in units of `plus_seconds`. `take` and `when` pick among event rows.
+    `plus` names a column of durations in units of `plus_seconds`; `since` a column of times: the cell is the minutes
+    from there to `source`. `take` and `when` pick among event rows.
     """
 
     source: str | None = None
@@ -53,6 +54,7 @@ class Cell:
     scale: float = 1.0
     plus: str | None = None
     plus_seconds: float = 1.0
+    since: str | None = None
     take: str | None = None
     when: tuple[When, ...] = ()
     #: Of all alternatives of its column the earliest time counts, not the first that is known.
@@ -63,7 +65,9 @@ class Cell:
         """Source columns this cell needs."""
         fields = [name for _, name, _, _ in Formatter().parse(self.template or "") if name]
         return tuple(
-            name for name in (self.source, self.plus, *fields, *(w.column for w in self.when)) if name is not None
+            name
+            for name in (self.source, self.plus, self.since, *fields, *(w.column for w in self.when))
+            if name is not None
         )
 
 

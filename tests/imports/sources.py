@@ -18,6 +18,9 @@ from models.imports.summary import Summary
 
 FOLDER = Path(__file__).parents[2] / "models" / "imports" / "sources"
 
+#: Zones of samples whose files do not name theirs.
+ZONES = {"qualtrics": "America/Denver"}
+
 Rows = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -37,7 +40,7 @@ class Kept:
 def made(name: str) -> tuple[Rows, Summary]:
     """Table -> key -> the known values of the row that the source's sample becomes; and the summary."""
     kept = Kept()
-    summary = run(FOLDER / name / "sample", load(name), sink=kept)
+    summary = run(FOLDER / name / "sample", load(name), sink=kept, timezone=ZONES.get(name))
     rows: Rows = {}
     for table, frames in kept.frames.items():
         for row in (row for frame in frames for row in frame.iter_rows(named=True)):

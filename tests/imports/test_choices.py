@@ -165,3 +165,33 @@ def test_mistakes_with_business_hours_are_answered_in_words(was: str, becomes: s
     parse(HOURS, "hours")
     with pytest.raises(ContractError, match=said):
         parse(HOURS.replace(was, becomes, 1), "hours")
+
+
+def test_a_choice_may_be_one_text() -> None:
+    other = parse('extends = "qualtrics"\n[choices]\nquestion = "Q7"\ninstrument = "csat"\n', "mine")
+    columns = other.tables["surveys"].columns or {}
+    assert (columns["score"][0].source, columns["instrument"][0].constant) == ("Q7", "csat")
+    assert other.meanings["score"] == "the answer to Q7, read as csat"
+
+
+SINCE = """
+[interactions]
+file = "tickets.csv"
+[interactions.columns]
+interaction_id = "id"
+account_id = "account"
+opened_at = "opened"
+sla_resolution_minutes = { from = "due", since = "opened" }
+"""
+
+
+def test_minutes_between_two_times(tmp_path: Path) -> None:
+    lines = """id,account,opened,due
+        1,a,2026-03-29T00:30:00+01:00,2026-03-29T03:30:00+02:00
+        2,a,2026-03-29T00:30:00+01:00,"""
+    accounts = '[accounts]\nfile = "accounts.csv"\ncolumns.account_id = "id"\n'
+    folder = lay_out(tmp_path, {"tickets": lines, "accounts": "id\na"})
+    frames, _ = read_folder(folder, parse(accounts + SINCE, "since"))
+    assert frames["interactions"]["sla_resolution_minutes"].to_list() == [120.0, None]
+    with pytest.raises(ContractError, match="it needs from, the time to count to"):
+        parse(SINCE.replace('from = "due"', 'constant = "x"'), "since")

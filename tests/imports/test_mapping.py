@@ -409,7 +409,7 @@ def test_a_mistake_in_a_mapping_is_answered_with_a_hint(toml: str, message: str)
 
 
 def test_a_mapping_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="use one of contract, hubspot, intercom, ravenstack"):
+    with pytest.raises(ContractError, match="use one of contract, freshdesk, gorgias, helpscout"):
         load("zendesc")
     with pytest.raises(ContractError, match=r"none\.toml cannot be read"):
         load(tmp_path / "none.toml")
