@@ -28,6 +28,7 @@ from models.store.tables import (
     CONTRACT,
     erasures,
     health_overrides,
+    idempotent_answers,
     import_runs,
     latest_scores,
     metadata,
@@ -190,6 +191,15 @@ def _import_problems(conn: Connection, ident: str, _: str) -> int:
     return touched
 
 
+def _answers(conn: Connection, ident: str, _: str) -> int:
+    """Answers kept for callers who ask twice, where they name the id: asked again, the write is made again."""
+    key, body = (idempotent_answers.c.key_id, idempotent_answers.c.idempotency_key), idempotent_answers.c.body
+    rows = conn.execute(sa.select(*key, body).where(body.is_not(None)))
+    found = [row[:2] for row in rows if mentions(zlib.decompress(row.body), ident)]
+    mine = (idempotent_answers.delete().where(key[0] == who, key[1] == under) for who, under in found)
+    return sum(conn.execute(one).rowcount for one in mine)
+
+
 def _deliveries(conn: Connection, ident: str, _: str) -> int:
     """What was sent, and waits to be sent, of the events about an account."""
     about = sa.select(webhook_events.c.event_no).where(webhook_events.c.account_id == ident)
@@ -229,6 +239,7 @@ COVER: dict[str, Way] = {
     "risk_list_receipts": Way("a pseudonym", _receipts),
     "health_overrides": Way("deleted", delete(health_overrides)),
     "sentiments": Way("deleted", delete(sentiments)),
+    "idempotent_answers": Way("answers that name it are deleted", _answers, _answers),
     "imports": _PROBLEMS,
     "webhook_deliveries": Way("deleted, sent or not", _deliveries),
     "webhook_events": Way("deleted, sent or not; those that name a person, too", _events, _told),
