@@ -10,6 +10,7 @@ from werkzeug.routing import BaseConverter, Map, ValidationError
 
 from api.bodies import JSON
 from api.errors import PROBLEM, title
+from api.examples import Examples
 from api.idempotency import HEADER
 from models.imports.convert import ID_LENGTH
 
@@ -72,6 +73,7 @@ def operation(
         doc["x-scope"] = scope
 
     def decorate(view: _View) -> _View:
+        doc["operationId"] = view.__name__
         view._apidoc = {"manual_doc": doc}  # type: ignore[attr-defined]
         return view
 
@@ -139,7 +141,7 @@ def install(app: Flask) -> Any:
         OPENAPI_JSON_PATH="openapi.json",
         API_SPEC_OPTIONS={"info": {"description": "Health, risk and reasons of accounts; see docs/api.md."}},
     )
-    api = _Quiet(app)
+    api = _Quiet(app, spec_kwargs={"extra_plugins": [Examples()]})
     spec = api.spec
     spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     spec.components.security_scheme("header", {"type": "apiKey", "in": "header", "name": "X-API-Key"})
