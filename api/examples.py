@@ -46,12 +46,7 @@ class Examples(BasePlugin):
         for call in load():
             self._calls.setdefault(call["operation"], []).append(call)
 
-    def operation_helper(
-        self,
-        path: str | None = None,
-        operations: dict[str, Any] | None = None,
-        **kwargs: Any,  # noqa: ARG002
-    ) -> None:
+    def operation_helper(self, path: Any = None, operations: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
         """Called for every address with its operations by method."""
         for method, operation in (operations or {}).items():
             responses = {int(status): response for status, response in operation.get("responses", {}).items()}
