@@ -11,7 +11,7 @@ from werkzeug.routing import BaseConverter, Map, ValidationError
 from api.bodies import JSON
 from api.errors import PROBLEM, title
 from api.examples import Examples
-from api.idempotency import HEADER
+from api.idempotency import HEADER, METHODS
 from models.imports.convert import ID_LENGTH
 
 _View = TypeVar("_View", bound=Callable[..., Any])
@@ -43,31 +43,25 @@ def operation(
     query: type[ma.Schema] | None = None,
     scope: str | None = None,
     also: Mapping[str, Any] | None = None,
-    changes: bool = False,
 ) -> Callable[[_View], _View]:
     """Declare a view: `gives` status -> (schema, description), `takes` a JSON body, `query` parameters.
 
     `scope` None: open to everybody. Every route may answer 500; the rest of `refuses` is what makes it special.
-    `also`: further content types of the answer 200, type -> schema. `changes`: it changes something, though it takes no
-    body.
+    `also`: further content types of the answer 200, type -> schema.
     """
-    once = scope not in (None, "score") and (takes is not None or changes)
     statuses = {*refuses, 500, *((401, 403, 429, 503) if scope else ()), *(_FOR_BODIES if takes else ())}
-    statuses |= {400, 409, 422} if once else set()
     responses: dict[int, Any] = {
         status: {"description": text, "content": _content(schema)} for status, (schema, text) in gives.items()
     }
     for content_type, schema in (also or {}).items():
         responses[200]["content"][content_type] = {"schema": schema}
-    if scope and takes is None and not changes:
+    if scope and takes is None:
         responses[304] = {"description": "Nothing has changed since the answer that If-None-Match names"}
     responses |= {status: _problem(status) for status in sorted(statuses)}
     doc: dict[str, Any] = {"responses": responses}
     if takes is not None:
         doc["requestBody"] = {"required": True, "content": {JSON: {"schema": takes}}}
     doc["parameters"] = [{"in": "query", "schema": query}] if query is not None else []
-    if once:
-        doc["parameters"].append(_IDEMPOTENCY_KEY)
     doc["security"] = [{"bearer": []}, {"header": []}] if scope else []
     if scope:
         doc["x-scope"] = scope
@@ -103,6 +97,14 @@ def _problem(status: int) -> dict[str, Any]:
     }
 
 
+def _say_once(doc: dict[str, Any]) -> None:
+    """Describe a write: it takes an Idempotency-Key, and no tag saves asking again."""
+    doc["responses"].pop(304, None)
+    if doc.get("x-scope") not in (None, "score"):
+        doc["parameters"].append(_IDEMPOTENCY_KEY)
+        doc["responses"] |= {status: _problem(status) for status in (400, 409, 422) if status not in doc["responses"]}
+
+
 class Resource(Blueprint):  # type: ignore[misc]
     """The routes of one resource."""
 
@@ -111,8 +113,14 @@ class Resource(Blueprint):  # type: ignore[misc]
 
     def route(self, rule: str, **options: Any) -> Callable[[_View], _View]:
         """Answer requests to this address with the decorated view."""
-        decorate: Callable[[_View], _View] = super().route(rule, **options)
-        return decorate
+        register: Callable[[_View], _View] = super().route(rule, **options)
+
+        def declare(view: _View) -> _View:
+            if METHODS & set(options.get("methods", ())):
+                _say_once(view._apidoc["manual_doc"])  # type: ignore[attr-defined]
+            return register(view)
+
+        return declare
 
 
 class Ident(BaseConverter):

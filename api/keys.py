@@ -81,7 +81,7 @@ def rotate_key(key_id: str) -> Response:
 
 @resource.route("/v1/keys/<key_id>", methods=["DELETE"])
 @needs("admin")
-@operation(gives={200: (schemas.Key, "The key, revoked")}, refuses=(404,), scope="admin", changes=True)
+@operation(gives={200: (schemas.Key, "The key, revoked")}, refuses=(404,), scope="admin")
 def delete_key(key_id: str) -> Response:
     """Revoke a key: it stays listed and opens nothing any more."""
     return answer(_line(the_service().store.revoke_key(_known(key_id), by())))

@@ -81,7 +81,6 @@ def put_webhook(webhook_id: str) -> Response:
     gives={204: (None, "Removed, with everything that was or would be sent to it")},
     refuses=(404,),
     scope="admin",
-    changes=True,
 )
 def delete_webhook(webhook_id: str) -> Response:
     """Remove a receiver and its log."""
