@@ -9,7 +9,6 @@ knows was erased; he cannot list ids.
 
 import hmac
 import secrets
-from collections.abc import Iterable
 from hashlib import sha256
 from typing import Literal
 
@@ -46,34 +45,36 @@ def the_key(conn: Connection, *, alone: bool = False) -> str:
     return str(found)
 
 
-def erased(conn: Connection, kind: Kind, idents: Iterable[str]) -> set[str]:
-    """Those of the ids that were erased and not let in again."""
-    key, idents = the_key(conn), list(idents)
-    if not idents or conn.scalar(sa.select(erasures.c.erasure_id).limit(1)) is None:
-        return set()
-    hashes = {digest(key, kind, ident): ident for ident in idents}
-    gone = sa.select(erasures.c.hash).where(among(conn.dialect.name, erasures.c.hash), erasures.c.lifted_at.is_(None))
-    return {hashes[found] for found in conn.scalars(gone, wanted(conn, list(hashes)))}
-
-
 def without(conn: Connection, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows (with account_id) as they may be kept: those of erased accounts left out, erased parents and persons
     unnamed."""
-    gone = erased(conn, "account", rows["account_id"].unique().to_list())
+    key = the_key(conn)
+    if conn.scalar(sa.select(erasures.c.erasure_id).limit(1)) is None:
+        return rows
+    gone = _erased(conn, key, "account", rows["account_id"])
     if gone:
-        rows = rows.filter(~pl.col("account_id").is_in(list(gone)))
+        rows = rows.filter(~pl.col("account_id").is_in(gone))
     if "parent_id" in rows.columns:
-        parents = erased(conn, "account", rows["parent_id"].drop_nulls().unique().to_list())
-        lost = pl.col("parent_id").is_in(list(parents)).fill_null(value=False)
-        rows = rows.with_columns(pl.when(~lost).then(pl.col("parent_id")).alias("parent_id")) if parents else rows
-    if "contact_id" not in rows.columns:
+        rows = _unnamed(rows, "parent_id", _erased(conn, key, "account", rows["parent_id"]))
+    if "contact_id" in rows.columns:
+        rows = _unnamed(rows, "contact_id", _erased(conn, key, "contact", rows["contact_id"]), "comment")
+    return rows
+
+
+def _erased(conn: Connection, key: str, kind: Kind, idents: pl.Series) -> list[str]:
+    """Those of the ids that were erased and not let in again."""
+    hashes = {digest(key, kind, ident): ident for ident in idents.drop_nulls().unique().to_list()}
+    gone = sa.select(erasures.c.hash).where(among(conn.dialect.name, erasures.c.hash), erasures.c.lifted_at.is_(None))
+    return [hashes[found] for found in conn.scalars(gone, wanted(conn, list(hashes)))] if hashes else []
+
+
+def _unnamed(rows: pl.DataFrame, column: str, gone: list[str], *also: str) -> pl.DataFrame:
+    """Rows in which ids that are gone are unknown, and what else would tell."""
+    if not gone:
         return rows
-    persons = erased(conn, "contact", rows["contact_id"].drop_nulls().unique().to_list())
-    if not persons:
-        return rows
-    theirs = pl.col("contact_id").is_in(list(persons)).fill_null(value=False)
-    private = [name for name in ("comment", "contact_id") if name in rows.columns]
-    return rows.with_columns(pl.when(~theirs).then(pl.col(name)).alias(name) for name in private)
+    kept = ~pl.col(column).is_in(gone).fill_null(value=False)
+    private = [name for name in (column, *also) if name in rows.columns]
+    return rows.with_columns(pl.when(kept).then(pl.col(name)).alias(name) for name in private)
 
 
 def last(conn: Connection) -> int:

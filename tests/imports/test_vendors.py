@@ -233,6 +233,29 @@ def test_hubspot(tmp_path: Path) -> None:
     assert (tickets["2"]["resolved_at"], tickets["2"]["outcome"]) == (None, None)
 
 
+def test_hubspot_feedback(tmp_path: Path) -> None:
+    feedback = {
+        "feedback_submission": """
+            id,is_deleted,property_hs_survey_type,property_hs_value,property_hs_content,property_hs_submission_timestamp,property_hs_createdate
+            f1,FALSE,CSAT,5,fine,2025-05-10 09:00:00,2025-05-10 09:00:05
+            f2,FALSE,NPS,3,,,2025-05-11 09:00:00
+            f3,FALSE,CES,,no score,2025-05-11 09:00:00,2025-05-11 09:00:00""",
+        "feedback_submission_company": """
+            feedback_submission_id,company_id
+            f2,7""",
+        "feedback_submission_ticket": """
+            feedback_submission_id,ticket_id
+            f1,1""",
+    }
+    frames, _ = read_folder(lay_out(tmp_path, HUBSPOT | feedback), "hubspot")
+    found = {row["survey_id"]: row for row in frames["surveys"].iter_rows(named=True)}
+    assert sorted(found) == ["f1", "f2"]
+    # the company of the ticket it is about
+    assert (found["f1"]["account_id"], found["f1"]["interaction_id"], found["f1"]["instrument"]) == ("7", "1", "csat")
+    assert (found["f1"]["score"], found["f1"]["responded_at"]) == (5.0, at("2025-05-10 09:00"))
+    assert (found["f2"]["account_id"], found["f2"]["instrument"], found["f2"]["sent_at"]) == ("7", "nps", None)
+
+
 def test_without_the_optional_files(tmp_path: Path) -> None:
     slim = {name: text for name, text in HUBSPOT.items() if name != "ticket_property_history_data"}
     frames, _ = read_folder(lay_out(tmp_path, slim), "hubspot")

@@ -1,6 +1,7 @@
 """Erased for good: nothing of an account is left in any table, lists still count, and it does not come back."""
 
 import json
+import threading
 import zlib
 from dataclasses import replace
 from datetime import timedelta
@@ -13,6 +14,7 @@ from sqlalchemy.engine import Engine
 
 from models.store import erased
 from models.store.audit import By, lines
+from models.store.engine import writing
 from models.store.erasure import COVER, erase, holds, mentions, page, readmit
 from models.store.import_runs import finish_import, start_import
 from models.store.lists import publish_list
@@ -164,6 +166,25 @@ def test_an_erased_account_does_not_come_back_unless_told(store: Engine) -> None
     assert readmit(store, "account", "acme", replace(BY, at=T + HOUR))
     assert not readmit(store, "account", "acme", replace(BY, at=T + HOUR))
     assert upsert_rows(store, "accounts", ACME).to_list() == ["inserted", "updated"]
+
+
+def test_what_is_being_written_is_erased_too(store: Engine) -> None:
+    done: list[int] = []
+
+    def erasing() -> None:
+        done.append(erase(store, "account", "acme", BY).tables[0].rows)
+
+    contact = rows("interactions", {"interaction_id": "late", "account_id": "acme", "opened_at": T})
+    eraser = threading.Thread(target=erasing)
+    with writing(store) as conn:
+        upsert(conn, "interactions", contact)
+        eraser.start()
+        eraser.join(0.3)
+        assert eraser.is_alive()  # it waits for those who asked before
+    eraser.join(30)
+    assert done == [1]
+    assert upsert(store, "interactions", contact).erased == 1
+    assert stored(store, "interactions") == []
 
 
 def test_an_erased_person_is_unnamed_and_stays_so(store: Engine) -> None:
