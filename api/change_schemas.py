@@ -4,20 +4,8 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from api.schemas import said
-from api.score_schemas import HealthQuery, ModelLine, Score
+from api.score_schemas import HealthQuery, ModelLine, PastScore
 from models.features import COMPONENTS
-
-
-class PastScore(Score):
-    """A score as it was given."""
-
-    class Meta:
-        """The account stands once above all of them."""
-
-        exclude = ("account_id",)
-
-    computed_at = fields.DateTime(required=True)
-    model = fields.Nested(ModelLine, required=True)
 
 
 class ScoreHistory(ma.Schema):

@@ -165,6 +165,18 @@ class Data(ma.Schema):
     )
 
 
+class PastScore(Score):
+    """A score as it was given."""
+
+    class Meta:
+        """The account stands once above it."""
+
+        exclude = ("account_id",)
+
+    computed_at = fields.DateTime(required=True)
+    model = fields.Nested(ModelLine, required=True)
+
+
 class Health(Score):
     """GET /v1/accounts/{account_id}/health."""
 
@@ -182,6 +194,12 @@ class Health(Score):
         Override, required=True, allow_none=True, metadata=said("a manager's band that holds now, beside the model's")
     )
     data = fields.Nested(Data, required=True)
+    known_at = fields.DateTime(metadata=said("of an earlier moment: what became known by then counts"))
+    said = fields.Nested(
+        PastScore,
+        allow_none=True,
+        metadata=said("of an earlier moment: the score given by then; null: none"),
+    )
 
 
 class HealthQuery(ma.Schema):
@@ -200,6 +218,13 @@ class HealthFieldsQuery(HealthQuery):
     fields = fields.String(  # type: ignore[assignment]
         metadata=said("only these members of the answer, separated by commas")
     )
+
+
+class HealthAskedQuery(HealthFieldsQuery):
+    """What to explain and leave out, and as of when."""
+
+    as_of = fields.DateTime(metadata=said("an earlier moment; now unless given"))
+    known_at = fields.DateTime(metadata=said("with what was known then; `as_of` unless given"))
 
 
 _FEATURE_FIELDS: dict[str, Any] = {

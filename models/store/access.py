@@ -38,6 +38,7 @@ from models.store.books import EVERYBODY, Book
 from models.store.disagreement import Found, disagreements
 from models.store.engine import reading, writing
 from models.store.migrate import check_schema
+from models.store.then import Then, score_then
 
 #: Why an account has no score: its standing -> what to tell.
 REASONS = {
@@ -194,6 +195,15 @@ class Store:
             if held.accounts.is_empty():
                 raise UnknownAccount(f"There is no account {account_id!r}.")
             return held, [scores.said_at(conn, account_id, moment) for moment in moments]
+
+    def said_at(self, account_id: str, moment: datetime) -> scores.StoredScore | None:
+        """What was last said of the account as of a moment or before."""
+        with self.connection() as conn:
+            return scores.said_at(conn, account_id, moment)
+
+    def score_then(self, model: ChurnModel, account_id: str, as_of: datetime, known_at: datetime, **how: Any) -> Then:
+        """Score an account as of a moment with what was known at another; see `models.store.then.score_then`."""
+        return score_then(self.engine, model, account_id, as_of, known_at, **how)
 
     def why_not_scored(self, account_id: str, at: datetime, label: LabelParams) -> UnknownAccount | NotScoredBecause:
         """The error that says why an account has no score."""
