@@ -8,6 +8,7 @@ from flask import Flask
 from api import (
     accounts,
     audit,
+    browsing,
     changes,
     contract,
     disagreements,
@@ -69,6 +70,7 @@ RESOURCES = (
     audit,
     personal_data,
     sources,
+    browsing,
     operations,
 )
 

@@ -58,6 +58,8 @@ ROUTES = {
     "healthz": ("GET", "/healthz", None, False),
     "readyz": ("GET", "/readyz", None, False),
     "metrics": ("GET", "/metrics", None, False),
+    "docs": ("GET", "/docs", None, False),
+    "docs_file": ("GET", "/docs/swagger-ui.css", None, False),
     "openapi_json": ("GET", "/openapi.json", None, False),
 }
 GUARDED = [name for name, route in ROUTES.items() if route[2]]

@@ -38,6 +38,7 @@ IDS = {
     "/risk-lists/1": "/risk-lists/{list_id}",
     "/webhooks/w": "/webhooks/{webhook_id}",
     "/keys/k": "/keys/{key_id}",
+    "/docs/swagger-ui.css": "/docs/{name}",
     "/contacts/c": "/contacts/{contact_id}",
 }
 
