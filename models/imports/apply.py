@@ -122,7 +122,7 @@ def look_up(lookup: Lookup, raw: Raw, table: Table, inner: Mapping[str, pl.DataF
     frame = raw.frame
     for other in lookup.lookups:
         frame = _joined(frame, other, (inner or {}).get(other.name), source)
-    wanted = where(frame, rows, source)
+    wanted = where(_with_absent(frame, rows), rows, source)
     if rows.running is not None:
         selected = spread(wanted, rows.running, source, table.name)
     else:

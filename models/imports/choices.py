@@ -29,8 +29,8 @@ Choices = Mapping[str, str | tuple[str, ...]]
 def extended(plain: Mapping[str, Any], base: Mapping[str, Any], name: str) -> dict[str, Any]:
     """`base` with what `plain` says differently: tables of keys are merged, everything else is replaced. Raises
     `ContractError` for a choice the base does not offer."""
-    offered = base.get("choices", {})
-    for choice in plain.get("choices", {}):
+    offered, chosen = base.get("choices", {}), plain.get("choices", {})
+    for choice in chosen if isinstance(chosen, dict) else ():
         if choice not in offered:
             near = difflib.get_close_matches(choice, offered, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"its choices are {', '.join(offered) or 'none'}."

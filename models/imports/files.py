@@ -114,7 +114,8 @@ def _find_lookups(
         inner = _looked_up(lookup.lookups, f"{full}.", found, names)
         for file in found[full]:
             have = {*names[file], *inner}
-            needed = [*lookup.theirs, *lookup.rows.reads, *_asked(lookup.lookups, f"{full}.", found)]
+            reads = _there(lookup.rows.reads, lookup.lookups, f"{full}.", found)
+            needed = [*lookup.theirs, *reads, *_asked(lookup.lookups, f"{full}.", found)]
             _refuse_missing(f"{table} ({full})", file.name, needed, names[file], have)
 
 
@@ -140,8 +141,15 @@ def _looked_up(
 
 def _asked(lookups: tuple[Lookup, ...], within: str, found: Mapping_[str, tuple[Path, ...]]) -> list[str]:
     """Columns of ours that the lookups which have files need, but for those an absent one would bring."""
-    absent = tuple(f"{lookup.name}." for lookup in lookups if not found[within + lookup.name])
     asked = (name for lookup in lookups if found[within + lookup.name] for name in lookup.asks)
+    return _there(asked, lookups, within, found)
+
+
+def _there(
+    asked: Iterable[str], lookups: tuple[Lookup, ...], within: str, found: Mapping_[str, tuple[Path, ...]]
+) -> list[str]:
+    """The columns that no lookup without files would bring: those are unknown."""
+    absent = tuple(f"{lookup.name}." for lookup in lookups if not found[within + lookup.name])
     return [name for name in asked if not name.startswith(absent)]
 
 
@@ -153,7 +161,8 @@ def _check_columns(
     found: Mapping_[str, tuple[Path, ...]],
 ) -> None:
     have = {*names, *looked_up}
-    needed = [*table.rows.reads, *_asked(table.every_lookup, "", found)]
+    lookups = table.every_lookup
+    needed = [*_there(table.rows.reads, lookups, "", found), *_asked(lookups, "", found)]
     for column in table.table.columns:
         if not column.required:
             continue

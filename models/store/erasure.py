@@ -97,41 +97,49 @@ def blank(table: sa.Table, column: str, *also: str) -> Act:
     return act
 
 
-def delete_mentions(table: sa.Table, *columns: str) -> Act:
-    """Delete the rows whose JSON or text in these columns names the id: payloads, stored answers."""
+def delete_mentions(table: sa.Table, *columns: str, numbers: bool = False) -> Act:
+    """Delete the rows whose JSON or text in these columns names the id: payloads, stored answers. `numbers`: other
+    systems' payloads, in which ids may be JSON numbers."""
 
     def act(conn: Connection, ident: str, _: str) -> int:
         key = next(iter(table.primary_key.columns))
-        found = [row[0] for row in _mentioning(conn, table, columns, ident)]
+        found = [row[0] for row in _mentioning(conn, table, columns, ident, numbers=numbers)]
         return sum(conn.execute(table.delete().where(key == one)).rowcount for one in found)
 
     return act
 
 
-def _mentioning(conn: Connection, table: sa.Table, columns: tuple[str, ...], ident: str) -> list[tuple[Any, ...]]:
+def _mentioning(
+    conn: Connection, table: sa.Table, columns: tuple[str, ...], ident: str, *, numbers: bool = False
+) -> list[tuple[Any, ...]]:
     """Primary key and columns of the rows that name the id."""
     key = next(iter(table.primary_key.columns))
     rows = conn.execute(sa.select(key, *(table.c[name] for name in columns)))
-    return [tuple(row) for row in rows if any(mentions(cell, ident) for cell in row[1:])]
+    return [tuple(row) for row in rows if any(mentions(cell, ident, numbers=numbers) for cell in row[1:])]
 
 
-def mentions(value: Any, ident: str) -> bool:
-    """Whether a JSON value (or a text or bytes that hold one) names the id: as a whole text or number, anywhere."""
-    if isinstance(value, Mapping):
-        return any(mentions(part, ident) for pair in value.items() for part in pair)
-    if isinstance(value, list | tuple):
-        return any(mentions(part, ident) for part in value)
+def mentions(value: Any, ident: str, *, numbers: bool = False) -> bool:
+    """Whether a JSON value (or a text or bytes that hold one) names the id: as a text, or a word of one, anywhere;
+    as a number only if asked."""
+    parts = [part for pair in value.items() for part in pair] if isinstance(value, Mapping) else value
+    if isinstance(parts, list | tuple):
+        return any(mentions(part, ident, numbers=numbers) for part in parts)
     if isinstance(value, bytes | memoryview):
         value = bytes(value).decode("utf-8", "replace")
     if not isinstance(value, str):
-        return value is not None and str(value) == ident
+        return numbers and not isinstance(value, bool) and value is not None and str(value) == ident
+    return _names(value, ident, numbers=numbers)
+
+
+def _names(value: str, ident: str, *, numbers: bool) -> bool:
+    """The same of a text, which may hold JSON."""
     if value == ident or (ident not in value and "\\u" not in value):
         return value == ident
     try:
         plain = json.loads(value)
     except ValueError:
         return re.search(rf"(?<![\w-]){re.escape(ident)}(?![\w-])", value) is not None
-    return not isinstance(plain, str) and mentions(plain, ident)
+    return not isinstance(plain, str) and mentions(plain, ident, numbers=numbers)
 
 
 def _parents(conn: Connection, ident: str, _: str) -> int:

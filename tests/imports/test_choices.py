@@ -44,6 +44,7 @@ def test_what_extends_may_replace_more_than_choices() -> None:
     ("text", "said"),
     [
         ('extends = "zendesk"\n[choices]\nescalation_group = ["1"]', "did you mean 'escalation_groups'"),
+        ('extends = "zendesk"\nchoices = 5', "choices in the mapping test must be a table"),
         ('extends = "nobody"', "no source 'nobody'"),
         ('[choices]\na = ["x"]\n[accounts]\nfile = "$b"', r"uses \$b, and \[choices\] has no 'b'"),
         ('[choices]\na = ["x"]\n[accounts]\nfile = "f.csv"', r"offers the choice 'a' and uses \$a nowhere"),

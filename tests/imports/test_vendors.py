@@ -114,6 +114,13 @@ def test_zendesk(tmp_path: Path) -> None:
     assert waiting["issue_id"] is None
 
 
+def test_zendesk_without_the_optional_files(tmp_path: Path) -> None:
+    slim = {name: text for name, text in ZENDESK.items() if name != "ticket_tag_data"}
+    frames, _ = read_folder(lay_out(tmp_path, slim), "zendesk")
+    # nobody says which tickets were merged
+    assert sorted(rows(frames["interactions"])) == ["70", "71", "72", "73"]
+
+
 def test_zendesk_ratings(tmp_path: Path) -> None:
     frames, _ = read_folder(lay_out(tmp_path, ZENDESK), "zendesk")
     surveys = {row["survey_id"]: row for row in frames["surveys"].iter_rows(named=True)}

@@ -153,6 +153,14 @@ def test_lists_still_count(sqlite_store: Engine) -> None:
 ACME = rows("accounts", {"account_id": "acme", "name": "Acme GmbH"}, {"account_id": "new", "parent_id": "acme"})
 
 
+def test_among_many_it_is_found_too(sqlite_store: Engine) -> None:
+    everybody = [{"account_id": f"a{i}", "parent_id": "a7"} for i in range(erased.MANY + 2)]
+    upsert(sqlite_store, "accounts", rows("accounts", *everybody))
+    erase(sqlite_store, "account", "a7", BY)
+    counts = upsert(sqlite_store, "accounts", rows("accounts", *everybody))
+    assert (counts.erased, counts.unchanged) == (1, erased.MANY + 1)
+
+
 def test_an_erased_account_does_not_come_back_unless_told(store: Engine) -> None:
     fill(store)
     erase(store, "account", "acme", BY)
@@ -244,7 +252,7 @@ def test_what_is_remembered_says_nothing_without_the_key(sqlite_store: Engine) -
         [remembered] = conn.execute(sa.select(erasures)).all()
         assert holds(conn, "account", "acme")  # known to be kept out: erasing again is no mistake
         assert not holds(conn, "account", "nobody")
-    assert remembered.hash == erased.digest(key, "account", "acme") != erased.digest("other", "account", "acme")
+    assert remembered.hash == erased.digest(key, "account", "acme") != erased.digest("0f" * 32, "account", "acme")
     assert remembered.receipt["rows"]["interactions"] == 1
     assert erase(sqlite_store, "account", "acme", replace(BY, at=T + timedelta(days=1))).tables[0].rows == 0
 
@@ -263,10 +271,16 @@ def test_what_is_remembered_says_nothing_without_the_key(sqlite_store: Engine) -
         ({"a": 77, "b": "x-7"}, False),
         ('{"a": 7.5}', False),
         (None, False),
+        (True, False),
     ],
 )
 def test_what_names_an_id(value: Any, found: bool) -> None:
-    assert mentions(value, "7") is found
+    assert mentions(value, "7", numbers=True) is found
+
+
+def test_our_own_counts_name_nobody() -> None:
+    assert not mentions({"created": 7, "items": ["a"]}, "7")
+    assert mentions({"created": 0, "items": [{"id": "7"}]}, "7")
 
 
 def test_contract_tables_have_columns_that_tell() -> None:
