@@ -6,11 +6,12 @@ from flask import Response
 
 from api import schemas
 from api.auth import needs
-from api.batches import MOST_ITEMS, STATUSES, field_errors, post_batch, write
+from api.batches import MOST_ITEMS, STATUSES, field_errors, write
 from api.bodies import answer, invalid, json_body
 from api.contract import Resource, operation
 from api.errors import FieldError
 from api.service import the_service
+from api.streams import post_rows
 from models.accounts import ACCOUNTS
 
 resource = Resource("accounts", "Accounts")
@@ -51,8 +52,12 @@ def put_account(account_id: str) -> Response:
         207: (schemas.BatchAnswer, "Some items were rejected; the others are stored"),
     },
     takes=schemas.batch_of(schemas.Account, MOST_ITEMS, "AccountBatch"),
+    streams=True,
     scope="write",
 )
 def post_accounts() -> Response:
-    """Store up to 10,000 accounts; sending them again changes nothing."""
-    return post_batch(the_service(), ACCOUNTS)
+    """Store up to 10,000 accounts; sending them again changes nothing.
+
+    As application/x-ndjson, a line each, as many as one likes; answered line by line.
+    """
+    return post_rows(the_service(), ACCOUNTS)

@@ -10,7 +10,7 @@ from flask import Response
 from api.auth import the_book, the_key
 from api.bodies import answer, escape, items_of, json_body
 from api.checking import Fault, Rows, check_rows
-from api.errors import FieldError
+from api.errors import MOST_ERRORS, FieldError
 from api.rescoring import Outcome
 from api.service import Service
 from models.accounts import ACCOUNTS
@@ -44,9 +44,15 @@ class Written:
     unknown: list[str]
     scores: Outcome
 
+    def line(self, i: int, prefix: str) -> dict[str, Any]:
+        """What became of a row, as it is answered; `prefix` points to the row."""
+        return result_line(self.ids[i], self.outcomes[i], self.faults.get(i, []), prefix)
+
 
 def write(service: Service, table: Table, rows: Sequence[Any]) -> Written:
     """Check and upsert rows of a table, and have the accounts they touched scored."""
+    if not rows:
+        return Written([], [], {}, [], Outcome())
     # Clocks differ a little; a day ahead is a mistake.
     checked = _within_book(service, table, check_rows(table, rows, service.clock() + CLOCK_SKEW))
     outcomes: list[str | None] = [None] * len(rows)
@@ -96,13 +102,14 @@ def post_batch(service: Service, table: Table) -> Response:
     written = write(service, table, items)
     counts = dict.fromkeys(("created", "updated", "unchanged", "rejected"), 0)
     lines = []
-    for i, (row_id, outcome) in enumerate(zip(written.ids, written.outcomes, strict=True)):
-        line = _line(i, row_id, outcome, written.faults)
+    for i in range(len(items)):
+        line = written.line(i, f"/items/{i}")
         counts[line["status"]] += 1
         lines.append(line)
     for status, number in counts.items():
         service.metrics.rows.labels(table.name, status).inc(number)
-    body = {**counts, **asdict(written.scores), "unknown_fields": written.unknown, "items": lines}
+    errors = [error for line in lines for error in line.get("errors", ())][:MOST_ERRORS]
+    body = {**counts, **asdict(written.scores), "unknown_fields": written.unknown, "errors": errors, "items": lines}
     return answer(body, 207 if counts["rejected"] else 200)
 
 
@@ -114,9 +121,10 @@ def field_errors(faults: Sequence[Fault], prefix: str) -> list[FieldError]:
     ]
 
 
-def _line(i: int, row_id: str | None, outcome: str | None, faults: dict[int, list[Fault]]) -> dict[str, Any]:
+def result_line(row_id: str | None, outcome: str | None, faults: Sequence[Fault], prefix: str) -> dict[str, Any]:
+    """What became of a row; `outcome` None: it was refused for these faults."""
     if outcome is None:
-        errors = [error.to_plain() for error in field_errors(faults[i], f"/items/{i}")]
+        errors = [error.to_plain() for error in field_errors(faults, prefix)]
         return {"id": row_id, "status": "rejected", "errors": errors}
     status, note = STATUSES[outcome]
     return {"id": row_id, "status": status, "note": note} if note else {"id": row_id, "status": status}

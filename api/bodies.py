@@ -14,6 +14,8 @@ from models.errors import NaiveTime
 from models.imports.times import EARLIEST, LATEST
 
 JSON = "application/json"
+#: A line of JSON per row.
+NDJSON = "application/x-ndjson"
 
 
 def json_body() -> dict[str, Any]:
@@ -25,7 +27,7 @@ def json_body() -> dict[str, Any]:
     if mimetype != JSON:
         raise Problem(415, "unsupported_media_type", f"Send the body as {JSON}, not {mimetype or 'without a type'}.")
     raw = transport.body(current_app.config["MAX_CONTENT_LENGTH"])
-    body = _parse(raw)
+    body = parse(raw)
     if not isinstance(body, dict):
         raise invalid("The body must be a JSON object.", FieldError("", "invalid", "must be an object"))
     return body
@@ -150,7 +152,8 @@ def escape(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 
-def _parse(raw: bytes) -> Any:
+def parse(raw: bytes) -> Any:
+    """Strict JSON. Raises `Problem` 400."""
     try:
         body = json.loads(raw, parse_constant=_no_number)
         if b"\\ud" in raw or b"\\uD" in raw:

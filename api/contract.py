@@ -8,7 +8,7 @@ from flask import Flask
 from flask_smorest import Api, Blueprint  # type: ignore[import-untyped]
 from werkzeug.routing import BaseConverter, Map, ValidationError
 
-from api.bodies import JSON
+from api.bodies import JSON, NDJSON
 from api.errors import PROBLEM, title
 from api.examples import Examples
 from api.idempotency import HEADER, METHODS
@@ -26,7 +26,7 @@ _WHY = {
     409: "The request does not fit the present state; see `code`",
     410: "What the cursor points into is no longer kept",
     413: "The body or the list of items is too large",
-    415: "The body is neither application/json nor that as gzip",
+    415: "The body is of a type, or packed in a way, that is not taken here",
     429: "The key has asked too often; `Retry-After` says when to go on",
     422: "The request was understood and does not fit; see `errors`",
     500: "A bug on our side, logged under the request id",
@@ -43,11 +43,12 @@ def operation(
     query: type[ma.Schema] | None = None,
     scope: str | None = None,
     also: Mapping[str, Any] | None = None,
+    streams: bool = False,
 ) -> Callable[[_View], _View]:
     """Declare a view: `gives` status -> (schema, description), `takes` a JSON body, `query` parameters.
 
     `scope` None: open to everybody. Every route may answer 500; the rest of `refuses` is what makes it special.
-    `also`: further content types of the answer 200, type -> schema.
+    `also`: further content types of the answer 200, type -> schema. `streams`: takes and gives lines of JSON, too.
     """
     statuses = {*refuses, 500, *((401, 403, 429, 503) if scope else ()), *(_FOR_BODIES if takes else ())}
     responses: dict[int, Any] = {
@@ -61,6 +62,8 @@ def operation(
     doc: dict[str, Any] = {"responses": responses}
     if takes is not None:
         doc["requestBody"] = {"required": True, "content": {JSON: {"schema": takes}}}
+    if streams:
+        doc["x-streams"] = NDJSON  # beside the description: makers of clients refuse types they do not know
     doc["parameters"] = [{"in": "query", "schema": query}] if query is not None else []
     doc["security"] = [{"bearer": []}, {"header": []}] if scope else []
     if scope:

@@ -21,7 +21,7 @@ from flask import Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from api import transport
-from api.bodies import encode
+from api.bodies import NDJSON, encode
 from api.errors import Problem, from_core, problem_response
 from models.errors import EbbtideError
 from models.store import answers
@@ -77,6 +77,9 @@ class Once:
                 f"The key {key.name!r} has {self._most:,} answers kept; wait until the oldest are {self._keep} old."
             )
             raise Problem(429, "too_many_idempotency_keys", detail, headers={"Retry-After": "600"})
+        if request.mimetype == NDJSON:
+            detail = f"The answer to a stream is not kept; send it without {HEADER}: its lines may be sent again."
+            raise Problem(422, "idempotency_not_for_streams", detail)
         about = (request.method, request.full_path, request.mimetype, request.headers.get("If-Match", ""))
         digest = sha256(repr(about).encode("utf-8", "surrogatepass"))
         digest.update(transport.body(self._body_bytes))

@@ -4,9 +4,10 @@ from flask import Response
 
 from api import schemas
 from api.auth import needs
-from api.batches import MOST_ITEMS, post_batch
+from api.batches import MOST_ITEMS
 from api.contract import Resource, operation
 from api.service import the_service
+from api.streams import post_rows
 from models.interactions import INTERACTIONS
 
 resource = Resource("interactions", "Interactions")
@@ -20,8 +21,12 @@ resource = Resource("interactions", "Interactions")
         207: (schemas.BatchAnswer, "Some items were rejected; the others are stored"),
     },
     takes=schemas.batch_of(schemas.Interaction, MOST_ITEMS, "InteractionBatch"),
+    streams=True,
     scope="write",
 )
 def post_interactions() -> Response:
-    """Store up to 10,000 contacts; sending them again changes nothing."""
-    return post_batch(the_service(), INTERACTIONS)
+    """Store up to 10,000 contacts; sending them again changes nothing.
+
+    As application/x-ndjson, a line each, as many as one likes; answered line by line.
+    """
+    return post_rows(the_service(), INTERACTIONS)

@@ -4,9 +4,10 @@ from flask import Response
 
 from api import schemas
 from api.auth import needs
-from api.batches import MOST_ITEMS, post_batch
+from api.batches import MOST_ITEMS
 from api.contract import Resource, operation
 from api.service import the_service
+from api.streams import post_rows
 from models.accounts import MEASURES
 
 resource = Resource("measures", "The users' own numbers")
@@ -20,11 +21,14 @@ resource = Resource("measures", "The users' own numbers")
         207: (schemas.BatchAnswer, "Some items were rejected; the others are stored"),
     },
     takes=schemas.batch_of(schemas.Measure, MOST_ITEMS, "MeasureBatch"),
+    streams=True,
     scope="write",
 )
 def post_measures() -> Response:
     """Store up to 10,000 values of the users' own measures; sending them again changes nothing.
 
+    As application/x-ndjson, a line each, as many as one likes; answered line by line.
+
     An item's id in the answer is its account's: account, name and moment together are what makes it one value.
     """
-    return post_batch(the_service(), MEASURES)
+    return post_rows(the_service(), MEASURES)

@@ -117,6 +117,11 @@ class BatchAnswer(Rescored):
     unknown_fields = fields.List(
         fields.String(), required=True, metadata=said("members of items that were passed over")
     )
+    errors = fields.List(
+        fields.Nested(FieldProblem),
+        required=True,
+        metadata=said("what is wrong with all rejected items, at most 100; `pointer` says which item"),
+    )
     items = fields.List(fields.Nested(RowResult), required=True)
 
 

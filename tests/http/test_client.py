@@ -103,4 +103,5 @@ def test_what_the_guide_types_works(told: Served, address: str) -> None:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        assert json.loads(done.stdout)
+        parts = done.stdout.splitlines() if "x-ndjson" in line else [done.stdout]
+        assert [json.loads(part) for part in parts]
