@@ -48,3 +48,10 @@ def reason_line(name: str, amount: float, about: Mapping[str, Subject]) -> dict[
         "log_odds": amount,
         "points": points(amount),
     }
+
+
+def add_reference(part: dict[str, Any], moved: float) -> None:
+    """Fifty points stand for another risk in another model: points that no log-odds account for."""
+    line = {"feature": "reference", "label": OTHERS["reference"], "component": None}
+    part["features"].append({**line, "log_odds": 0.0, "points": moved})
+    part["points"] += moved

@@ -6,6 +6,7 @@ from marshmallow import fields, validate
 from api.schemas import said
 from api.score_schemas import HealthQuery, ModelLine, PastScore
 from models.features import COMPONENTS
+from models.store.moves import GROUPS
 
 
 class ScoreHistory(ma.Schema):
@@ -84,3 +85,64 @@ class ChangesQuery(_Since, HealthQuery):  # type: ignore[misc, valid-type]
     """Which two moments, and whose change."""
 
     to = fields.DateTime(metadata=said("now unless given"))
+
+
+class PortfolioQuery(_Since):  # type: ignore[misc, valid-type]
+    """Which two runs, whose accounts, and by what."""
+
+    to = fields.DateTime(metadata=said("now unless given"))
+    target = fields.String(load_default="churn", validate=validate.OneOf(["churn", "silent"]))
+    by = fields.String(validate=validate.OneOf(GROUPS), metadata=said("as accounts are now; on the whole unless given"))
+    owner = fields.String()
+    segment = fields.String()
+
+
+class RunSide(ma.Schema):
+    """One of the two runs."""
+
+    as_of = fields.DateTime(required=True)
+    run_id = fields.Integer(required=True)
+    model_id = fields.String(required=True)
+
+
+class AccountSum(ma.Schema):
+    """So many accounts, and what their scores add up to."""
+
+    accounts = fields.Integer(required=True)
+    log_odds = fields.Float(required=True, metadata=said("of the target"))
+    points = fields.Float(required=True, metadata=said("unclipped health"))
+    mean_health_unclipped = fields.Float(required=True, allow_none=True)
+
+
+_FromRun: type[ma.Schema] = ma.Schema.from_dict({"from": fields.Nested(RunSide, required=True)}, name="FromRun")
+
+
+class PortfolioSum(ma.Schema):
+    """first + came - went + parts = last, in log_odds; for `churn` in points, too."""
+
+    first = fields.Nested(AccountSum, required=True)
+    went = fields.Nested(AccountSum, required=True, metadata=said("in the first run only, as they were scored there"))
+    came = fields.Nested(AccountSum, required=True, metadata=said("in the last run only, as they were scored there"))
+    last = fields.Nested(AccountSum, required=True)
+    log_odds = fields.Float(required=True, metadata=said("`last` less `first`"))
+    points = fields.Float(required=True)
+    parts = fields.List(
+        fields.Nested(Part), required=True, metadata=said("of those in both runs, with the ten strongest features each")
+    )
+
+
+class PortfolioGroup(PortfolioSum):
+    """The same of one group."""
+
+    owner = fields.String(allow_none=True)
+    segment = fields.String(allow_none=True)
+    region = fields.String(allow_none=True)
+
+
+class PortfolioChanges(PortfolioSum, _FromRun):  # type: ignore[misc, valid-type]
+    """GET /v1/portfolio/changes."""
+
+    target = fields.String(required=True, validate=validate.OneOf(["churn", "silent"]))
+    by = fields.String(required=True, allow_none=True)
+    to = fields.Nested(RunSide, required=True)
+    groups = fields.List(fields.Nested(PortfolioGroup), required=True, allow_none=True)

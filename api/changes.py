@@ -13,7 +13,7 @@ from api import change_schemas as schemas
 from api import cursors, payloads
 from api.auth import needs
 from api.bodies import answer, instant, linked, page_size, query
-from api.change_lines import OTHERS, part_line
+from api.change_lines import add_reference, part_line
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.health import target_in
@@ -85,13 +85,14 @@ def get_changes(account_id: str) -> Response:
     service = the_service()
     asked = query("from", "to", "target")
     target = target_in(asked.get("target", "churn"), "target")
-    moments = _moments(asked, service.clock())
-    held, said = service.store.said(account_id, moments)
-    first, last = (_found(account_id, score, at) for score, at in zip(said, moments, strict=True))
+    at = moments(asked, service.clock())
+    held, said = service.store.said(account_id, at)
+    first, last = (_found(account_id, score, moment) for score, moment in zip(said, at, strict=True))
     return answer(_line(account_id, target, held, *(_side(service, score) for score in (first, last))))
 
 
-def _moments(asked: Mapping[str, str], now: datetime) -> tuple[datetime, datetime]:
+def moments(asked: Mapping[str, str], now: datetime) -> tuple[datetime, datetime]:
+    """The two moments of a comparison, `to` being now unless given. Raises `Problem` 422."""
     errors = [] if "from" in asked else [FieldError("from", "required", "is required")]
     found: dict[str, datetime] = {"to": now}
     for name in ("from", "to"):
@@ -165,10 +166,3 @@ def _line(account_id: str, target: Target, held: History, first: _Side, last: _S
         "points": sum(part["points"] for part in parts),
         "parts": parts,
     }
-
-
-def add_reference(part: dict[str, Any], moved: float) -> None:
-    """Fifty points stand for another risk in another model: points that no log-odds account for."""
-    line = {"feature": "reference", "label": OTHERS["reference"], "component": None}
-    part["features"].append({**line, "log_odds": 0.0, "points": moved})
-    part["points"] += moved

@@ -1,7 +1,6 @@
 """What changed between two issued lists: who is new, who left, who stayed, and why, with the parts of the ledger."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -9,16 +8,16 @@ import polars as pl
 from api.change_lines import part_line
 from api.payloads import loss
 from api.service import Service
-from models.changes import PARTS, Changes, Given, changes
+from models.changes import PARTS, Changes, changes
 from models.clock import isoformat
 from models.history import History
-from models.model import ChurnModel
 from models.moves import MEANING, Facts, came, left, stayed
 from models.reasons import Subject
 from models.scorecard import Target
 from models.standing import standings
 from models.store.issued import Pick
 from models.store.lists import RiskList
+from models.store.moves import given
 
 TARGET: Target = "silent"
 #: Features told of each part.
@@ -144,23 +143,13 @@ def _parts(
     both = sorted(set(then[0]["account_id"]) & set(at[0]["account_id"]))
     if first is None or last is None or not both:
         return {}
-    begun = _given(first.model, before.as_of, both, *then)
-    ended = _given(last.model, source.as_of, both, *at)
+    begun = given(first.model, before.as_of, both, TARGET, *then)
+    ended = given(last.model, source.as_of, both, TARGET, *at)
     moved = changes(held, both, begun, ended, TARGET)
     about: dict[str, Subject] = {}
     for served in (first, last):
         about |= served.subjects(TARGET)
     return {account_id: _lines(moved, i, about) for i, account_id in enumerate(both)}
-
-
-def _given(
-    model: ChurnModel, as_of: datetime, ids: Sequence[str], scores: pl.DataFrame, features: pl.DataFrame
-) -> Given:
-    wanted = pl.DataFrame({"account_id": list(ids)}, schema={"account_id": pl.String})
-    log_odds = wanted.join(scores, on="account_id", how="left", maintain_order="left")[f"log_odds_{TARGET}"].to_numpy()
-    rows = wanted.join(features, on="account_id", how="left", maintain_order="left")
-    kept = rows["kept"].to_numpy()
-    return Given(model, as_of, log_odds, rows if kept.any() else None, kept)
 
 
 def _lines(moved: Changes, i: int, about: Mapping[str, Subject]) -> list[dict[str, Any]]:

@@ -68,6 +68,8 @@ def changes(history: History, account_ids: Sequence[str], first: Given, last: Gi
     there = set(history.known_at(first.as_of).accounts["account_id"])
     rows = np.array([account_id in there for account_id in account_ids], dtype=np.bool_)
     known = [account_id for account_id in account_ids if account_id in there]
+    if not known:
+        return _none_known(account_ids, first, last, target)
     found = ledger(history, known, Said(first.model, first.as_of), Said(last.model, last.as_of), target)
 
     def spread(amount: Floats) -> Floats:
@@ -84,9 +86,19 @@ def changes(history: History, account_ids: Sequence[str], first: Given, last: Gi
         for name in dict.fromkeys(begun | ended)
     }
     corrected[""] = np.where(rows, corrected.get("", none), last.log_odds - first.log_odds)
-    reference = points(first.model.health.reference - last.model.health.reference) if target == "churn" else 0.0
     ordered = {"corrected": corrected} | amounts
-    return Changes(account_ids, first.log_odds, last.log_odds, ordered, float(reference))
+    return Changes(account_ids, first.log_odds, last.log_odds, ordered, _reference(first, last, target))
+
+
+def _none_known(account_ids: Sequence[str], first: Given, last: Given, target: Target) -> Changes:
+    amounts: dict[str, dict[str, Floats]] = {part: {} for part in PARTS}
+    amounts["corrected"] = {"": last.log_odds - first.log_odds}
+    return Changes(account_ids, first.log_odds, last.log_odds, amounts, _reference(first, last, target))
+
+
+def _reference(first: Given, last: Given, target: Target) -> float:
+    """Points that no log-odds account for: fifty points stand for another risk in another model."""
+    return float(points(first.model.health.reference - last.model.health.reference)) if target == "churn" else 0.0
 
 
 def _corrected(given: Given, target: Target, today: Floats, terms: dict[str, Floats]) -> dict[str, Floats]:

@@ -14,6 +14,7 @@ from models.history import History
 from models.labels import LabelParams
 from models.model import ChurnModel
 from models.rhythm import Quiet
+from models.scorecard import Target
 from models.standing import SCORED, standings
 from models.store import (
     audit,
@@ -23,6 +24,7 @@ from models.store import (
     issued,
     keys,
     lists,
+    moves,
     opinions,
     outcomes,
     overrides,
@@ -39,6 +41,7 @@ from models.store.disagreement import Found, disagreements
 from models.store.engine import reading, writing
 from models.store.migrate import check_schema
 from models.store.then import Then, score_then
+from models.tally import Tallies
 
 #: Why an account has no score: its standing -> what to tell.
 REASONS = {
@@ -204,6 +207,33 @@ class Store:
     def score_then(self, model: ChurnModel, account_id: str, as_of: datetime, known_at: datetime, **how: Any) -> Then:
         """Score an account as of a moment with what was known at another; see `models.store.then.score_then`."""
         return score_then(self.engine, model, account_id, as_of, known_at, **how)
+
+    def run_by(self, moment: datetime) -> moves.Run | None:
+        """The last finished run as of a moment or before."""
+        with self.connection() as conn:
+            return moves.run_by(conn, moment)
+
+    def members(self, within: Sequence[Book], most: int) -> list[str]:
+        """The accounts that are in all the books; at most so many."""
+        with self.connection() as conn:
+            return moves.members(conn, within, most)
+
+    def tallies(
+        self,
+        account_ids: Sequence[str],
+        first: tuple[moves.Run, ChurnModel],
+        last: tuple[moves.Run, ChurnModel],
+        *,
+        target: Target,
+        by: str | None,
+    ) -> Tallies:
+        """Why the scores of these accounts changed between two runs, on the whole and by group."""
+        with reading(self.engine) as conn:
+            group_of = moves.groups(conn, account_ids, by)
+            found = Tallies({}, {})
+            for part in moves.compared(conn, account_ids, first, last, target):
+                found.add(group_of, part.first, part.last, part.moved)
+            return found
 
     def why_not_scored(self, account_id: str, at: datetime, label: LabelParams) -> UnknownAccount | NotScoredBecause:
         """The error that says why an account has no score."""

@@ -40,6 +40,7 @@ LAYERS = (
         "disagreement",
         "ledger",
         "changes",
+        "tally",
         "what_if",
     ),
     ("monitor",),

@@ -27,6 +27,7 @@ ROUTES = {
     "put_sentiment": ("PUT", "/v1/accounts/a/sentiment", "write", True),
     "get_sentiment": ("GET", "/v1/accounts/a/sentiment", "read", False),
     "post_what_if": ("POST", "/v1/accounts/a/what-if", "read", True),
+    "get_portfolio_changes": ("GET", "/v1/portfolio/changes", "read", False),
     "get_disagreements": ("GET", "/v1/risk-lists/disagreement", "read", False),
     "post_risk_list": ("POST", "/v1/risk-lists", "read", True),
     "get_risk_list": ("GET", "/v1/risk-lists/1", "read", False),
