@@ -33,7 +33,14 @@ MINE, THEIRS, NOBODYS = "slipping", "fading", "undescribed"
 #: What nobody but Bob should see: the names of his accounts and his own. (Ids are echoed to those who ask for them.)
 SECRETS = ("Fading, Inc", BOB)
 #: Parameters of addresses; one that is not here is a route this test does not know how to call.
-IN_PATH = {"account_id": None, "contact_id": "c-1", "list_id": "1", "webhook_id": "we_0", "key_id": "0" * 12}
+IN_PATH = {
+    "account_id": None,
+    "contact_id": "c-1",
+    "list_id": "1",
+    "webhook_id": "we_0",
+    "key_id": "0" * 12,
+    "name": "docs.js",
+}
 #: Members and query parameters that cannot be made up from their type.
 VALUES: dict[str, Any] = {
     "url": "https://receiver.example.org/x",
