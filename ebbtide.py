@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "monitor": ("api.commands", "monitor", "Has what the model sees changed, and does what it says still come true?"),
     "serve": ("api.commands", "serve", "Serve the API."),
+    "inbound": ("api.inbound_commands", "inbound", "What helpdesks send by the live doors: read, list, read again."),
     "sources": ("api.source_commands", "sources", "Who tells us things: when last, and whether one has fallen silent."),
     "keys": ("api.key_commands", "keys", "API keys: create, list, rotate, revoke; and the key that signs artefacts."),
     "webhooks": (

@@ -15,6 +15,7 @@ from api import (
     errors,
     grades,
     health,
+    inbound,
     interactions,
     issued,
     keys,
@@ -73,6 +74,7 @@ RESOURCES = (
     personal_data,
     sources,
     browsing,
+    inbound,
     operations,
 )
 

@@ -37,7 +37,12 @@ def list_() -> None:
 def retire(source: str) -> None:
     """Say that a source will tell nothing more, so that its silence holds nothing up, until it tells more."""
     from api.commands import _store
+    from api.key_commands import _by
+    from models.store.audit import audit
+    from models.store.engine import writing
     from models.store.sources import retire as end
 
-    end(_store(Settings.from_environment(os.environ)), source, now())
+    with writing(_store(Settings.from_environment(os.environ))) as conn:
+        end(conn, source, now())
+        audit(conn, _by(), "source.retired", source)
     click.echo(f"source {source} is retired")

@@ -44,11 +44,16 @@ def webhooks() -> None:
 def create(url: str, events: tuple[str, ...], form: str, cooldown: "timedelta", description: str | None) -> None:
     """Have events sent to an address. The secret that signs them is shown once."""
     from api.commands import _store
+    from api.key_commands import _by
+    from models.store.audit import audit
+    from models.store.engine import writing
     from models.store.webhooks import Wish, create_webhook
 
     settings = Settings.from_environment(os.environ)
     wish = Wish(url, events or tuple(EVENTS), description, form, cooldown)
-    made, secret = create_webhook(_store(settings), wish, settings.webhook_allow, now())
+    with writing(_store(settings)) as conn:
+        made, secret = create_webhook(conn, wish, settings.webhook_allow, now())
+        audit(conn, _by(), "webhook.created", made.endpoint_id, url=made.url, events=list(made.events))
     click.echo(f"webhook {made.endpoint_id} to {made.url}; its secret, not shown again:", err=True)
     click.echo(secret)
 
@@ -75,9 +80,14 @@ def list_() -> None:
 def rotate(webhook_id: str, overlap: "timedelta") -> None:
     """Make a new secret, shown once; the old one goes on signing for a while."""
     from api.commands import _store
+    from api.key_commands import _by
+    from models.store.audit import audit
+    from models.store.engine import writing
     from models.store.webhooks import rotate_secret
 
-    _, secret = rotate_secret(_store(Settings.from_environment(os.environ)), webhook_id, now(), overlap)
+    with writing(_store(Settings.from_environment(os.environ))) as conn:
+        _, secret = rotate_secret(conn, webhook_id, now(), overlap)
+        audit(conn, _by(), "webhook.rotated", webhook_id)
     click.echo(f"webhook {webhook_id} has a new secret, not shown again:", err=True)
     click.echo(secret)
 
@@ -87,9 +97,14 @@ def rotate(webhook_id: str, overlap: "timedelta") -> None:
 def delete(webhook_id: str) -> None:
     """Remove a receiver and its log."""
     from api.commands import _store
+    from api.key_commands import _by
+    from models.store.audit import audit
+    from models.store.engine import writing
     from models.store.webhooks import delete_webhook
 
-    delete_webhook(_store(Settings.from_environment(os.environ)), webhook_id)
+    with writing(_store(Settings.from_environment(os.environ))) as conn:
+        delete_webhook(conn, webhook_id)
+        audit(conn, _by(), "webhook.deleted", webhook_id)
     click.echo(f"webhook {webhook_id} is gone")
 
 

@@ -9,7 +9,7 @@ from flask import Response
 
 from api import cursors
 from api import webhook_schemas as schemas
-from api.auth import needs
+from api.auth import by, needs
 from api.bodies import answer, instant, invalid, json_body, linked, page_size, query, refuse_unknown
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
@@ -18,7 +18,9 @@ from api.service import the_service
 from models.clock import isoformat
 from models.store import deliveries as log
 from models.store import webhooks as store
+from models.store.audit import audit
 from models.store.deliveries import MOST_REPLAYED, STATUSES, Delivery
+from models.store.engine import writing
 from models.store.webhooks import LONGEST_COOLDOWN, OVERLAP, USUAL_COOLDOWN, Webhook, Wish
 from models.webhooks.events import EVENTS
 
@@ -50,8 +52,10 @@ def post_webhooks() -> Response:
     """Have events sent to an address. The secret that signs them is in this answer and nowhere else."""
     service = the_service()
     wish = _wish(json_body())
-    made, secret = store.create_webhook(service.store.engine, wish, service.settings.webhook_allow, service.clock())
-    return keep_without(answer(_line(made) | {"secret": secret}, 201), _line(made) | {"secret": None})
+    with writing(service.store.engine) as conn:
+        made, secret = store.create_webhook(conn, wish, service.settings.webhook_allow, service.clock())
+        audit(conn, by(), "webhook.created", made.endpoint_id, url=made.url, events=list(made.events))
+    return _shown_once(made, secret, 201)
 
 
 @resource.route("/v1/webhooks/<webhook_id>")
@@ -72,7 +76,10 @@ def put_webhook(webhook_id: str) -> Response:
     service = the_service()
     wish = _wish(json_body())
     allowed, now = service.settings.webhook_allow, service.clock()
-    return answer(_line(store.change_webhook(service.store.engine, webhook_id, wish, allowed, now)))
+    with writing(service.store.engine) as conn:
+        changed = store.change_webhook(conn, webhook_id, wish, allowed, now)
+        audit(conn, by(), "webhook.changed", webhook_id, url=changed.url, enabled=changed.enabled)
+    return answer(_line(changed))
 
 
 @resource.route("/v1/webhooks/<webhook_id>", methods=["DELETE"])
@@ -84,7 +91,9 @@ def put_webhook(webhook_id: str) -> Response:
 )
 def delete_webhook(webhook_id: str) -> Response:
     """Remove a receiver and its log."""
-    store.delete_webhook(the_service().store.engine, webhook_id)
+    with writing(the_service().store.engine) as conn:
+        store.delete_webhook(conn, webhook_id)
+        audit(conn, by(), "webhook.deleted", webhook_id)
     return Response(status=204)
 
 
@@ -102,8 +111,10 @@ def rotate_webhook(webhook_id: str) -> Response:
     body = json_body()
     refuse_unknown(body, ("overlap_seconds",))
     overlap = timedelta(seconds=_seconds(body, "overlap_seconds", OVERLAP))
-    changed, secret = store.rotate_secret(service.store.engine, webhook_id, service.clock(), overlap)
-    return keep_without(answer(_line(changed) | {"secret": secret}), _line(changed) | {"secret": None})
+    with writing(service.store.engine) as conn:
+        changed, secret = store.rotate_secret(conn, webhook_id, service.clock(), overlap)
+        audit(conn, by(), "webhook.rotated", webhook_id)
+    return _shown_once(changed, secret, 200)
 
 
 @resource.route("/v1/webhooks/<webhook_id>/deliveries")
@@ -151,6 +162,10 @@ def replay_deliveries(webhook_id: str) -> Response:
     numbers, since = _replayed(json_body())
     engine, now = service.store.engine, service.clock()
     return answer({"replayed": log.replay(engine, webhook_id, now, numbers=numbers, since=since)})
+
+
+def _shown_once(webhook: Webhook, secret: str, status: int) -> Response:
+    return keep_without(answer(_line(webhook) | {"secret": secret}, status), _line(webhook) | {"secret": None})
 
 
 def _line(webhook: Webhook) -> dict[str, Any]:

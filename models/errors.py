@@ -79,3 +79,7 @@ class UnknownWebhook(EbbtideError):
 
 class AddressRefused(EbbtideError):
     """An address that messages must not be sent to, or that is none."""
+
+
+class NotGenuine(EbbtideError):
+    """A message whose signature does not prove who sent it, or that is too old to be sent now."""

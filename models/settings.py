@@ -129,6 +129,10 @@ def _public_keys(text: str) -> tuple[str, ...]:
     return keys
 
 
+def _secrets(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _networks(text: str) -> "tuple[Network, ...]":
     from models.webhooks.guard import parse_networks  # noqa: PLC0415
 
@@ -223,6 +227,20 @@ SETTINGS: tuple[Setting, ...] = (
         "networks that webhooks may call although they are not on the public internet, separated by commas",
         _networks,
     ),
+    Setting(
+        "EBBTIDE_ZENDESK_SECRETS",
+        "",
+        "opens the live door for Zendesk: the webhook's signing secret, or several separated by commas",
+        _secrets,
+        secret=True,
+    ),
+    Setting(
+        "EBBTIDE_INTERCOM_SECRETS",
+        "",
+        "opens the live door for Intercom: the app's client secret, or several separated by commas",
+        _secrets,
+        secret=True,
+    ),
 )
 
 
@@ -246,6 +264,8 @@ class Settings:
     verify_keys: tuple[str, ...]
     require_signed: bool
     webhook_allow: "tuple[Network, ...]"
+    zendesk_secrets: tuple[str, ...] = field(repr=False)
+    intercom_secrets: tuple[str, ...] = field(repr=False)
 
     def to_plain(self) -> dict[str, str]:
         """What can be told of them: name -> value as text; of a secret one, whether it is set."""

@@ -122,7 +122,9 @@ def read_text(text: Text, file: str, delimiter: str | None = None) -> Raw:
 
 
 def _raw(file: str, frame: pl.DataFrame, names: tuple[str, ...], broken: tuple[Broken, ...] = ()) -> Raw:
-    named = frame.with_columns(pl.lit(file, dtype=pl.Categorical).alias(FILE))
+    # A file of a header alone has cells of no type.
+    typed = frame.with_columns(pl.col(pl.Null).cast(pl.String))
+    named = typed.with_columns(pl.lit(file, dtype=pl.Categorical).alias(FILE))
     return Raw(named, names, tuple(replace(record, file=file) for record in broken))
 
 

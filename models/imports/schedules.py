@@ -173,7 +173,7 @@ def _due(
     minutes = pl.select(pl.coalesce(none, *given)).to_series()
     minutes = minutes.set((minutes > LONGEST) | (minutes < 0), None)
     flagged = frame.with_columns(pl.lit(None, pl.String).alias(c) for c in span.business if c not in frame.columns)
-    business = pl.Series([True] * frame.height)
+    business = pl.Series([True] * frame.height, dtype=pl.Boolean)
     for column, values in span.business.items():
         business &= as_text(flagged[column]).str.strip_chars().is_in(list(values)).fill_null(value=False)
     asked = business & minutes.is_not_null() & starts.is_not_null()

@@ -30,6 +30,7 @@ from models.store.tables import (
     health_overrides,
     idempotent_answers,
     import_runs,
+    inbound_messages,
     latest_scores,
     metadata,
     risk_list_entries,
@@ -262,6 +263,11 @@ COVER: dict[str, Way] = {
     "api_keys": Way("who may call; owners and segments it is restricted to are the company's own people and groups"),
     "sources": Way(f"who tells the store things, and when; {_NOBODY}"),
     "source_hours": Way(f"how many rows each source told in which hour; {_NOBODY}"),
+    "inbound_messages": Way(
+        "deleted, read or not, where they name it",
+        delete_mentions(inbound_messages, "body"),
+        delete_mentions(inbound_messages, "body"),
+    ),
     "erasure_key": Way("the secret that ids are hashed with"),
     "erasures": Way("what remains: a keyed hash and counts"),
 }

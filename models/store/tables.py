@@ -415,3 +415,24 @@ source_hours = sa.Table(
     sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("rows", sa.BigInteger, nullable=False),
 )
+
+#: What came in by the live doors, as it came: kept before anything is made of it, and again when something goes wrong.
+inbound_messages = sa.Table(
+    "inbound_messages",
+    metadata,
+    sa.Column("message_no", SERIAL, primary_key=True, autoincrement=True),
+    sa.Column("door", TEXT, nullable=False),
+    sa.Column("digest", TEXT, nullable=False),  # of the body: the same message is kept once
+    sa.Column("received_at", Instant(), nullable=False),
+    sa.Column("body", TEXT, nullable=False),  # without free text once it was read
+    sa.Column("subject", TEXT),  # what it is about, such as ticket:70; null: not read yet, or cannot be
+    sa.Column("status", TEXT, nullable=False),  # pending | done | failed
+    sa.Column("due_at", Instant()),  # null: finished. While it is being read: when another worker may take it over
+    sa.Column("attempts", sa.BigInteger, nullable=False),
+    sa.Column("finished_at", Instant()),
+    sa.Column("error", TEXT),
+    sa.Index(None, "door", "digest", unique=True),
+    sa.Index(None, "status", "due_at"),
+    sa.Index(None, "door", "subject", "message_no"),
+    sqlite_autoincrement=True,
+)

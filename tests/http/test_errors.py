@@ -44,6 +44,10 @@ ROUTES = {
     "rotate_webhook": ("POST", "/v1/webhooks/w/rotate", "admin", True),
     "get_deliveries": ("GET", "/v1/webhooks/w/deliveries", "admin", False),
     "replay_deliveries": ("POST", "/v1/webhooks/w/replay", "admin", True),
+    "receive_zendesk": ("POST", "/v1/inbound/zendesk", None, False),
+    "receive_intercom": ("POST", "/v1/inbound/intercom", None, False),
+    "get_inbound": ("GET", "/v1/inbound", "admin", False),
+    "replay_inbound": ("POST", "/v1/inbound/replay", "admin", True),
     "get_keys": ("GET", "/v1/keys", "admin", False),
     "post_key": ("POST", "/v1/keys", "admin", True),
     "rotate_key": ("POST", "/v1/keys/k/rotate", "admin", True),
@@ -73,6 +77,7 @@ WITHOUT_ITEMS = (
     "post_key",
     "rotate_key",
     "post_what_if",
+    "replay_inbound",
 )
 
 

@@ -17,6 +17,7 @@ from models.store.audit import By, lines
 from models.store.engine import writing
 from models.store.erasure import COVER, erase, holds, mentions, page, readmit
 from models.store.import_runs import finish_import, start_import
+from models.store.inbound import keep
 from models.store.lists import publish_list
 from models.store.scores import save_scores
 from models.store.tables import (
@@ -97,6 +98,7 @@ def fill(engine: Engine) -> None:
                 health_overrides.insert().values(shown | dict.fromkeys(("set_at", "expires_at", "changed_at"), T))
             )
     problem = {"line": 3, "column": "account_id", "value": "acme", "reason": "is odd"}
+    keep(engine, "zendesk", b'{"type": "zen:event-type:organization.created", "detail": {"id": "acme"}}', T)
     run = start_import(engine, "contract: history", T)
     finish_import(engine, run, T, "done", {"tables": {"accounts": {"problems": [problem]}}})
 
@@ -126,6 +128,7 @@ def test_nothing_of_an_erased_account_is_left_anywhere(store: Engine) -> None:
         **dict.fromkeys(("latest_scores", "scores", "risk_list_entries", "risk_list_receipts", "imports"), 1),
         **dict.fromkeys(("webhook_events", "webhook_deliveries", "sentiments", "health_overrides"), 1),
         "idempotent_answers": 1,
+        "inbound_messages": 1,
     }
     assert (receipt.scored_by, receipt.first_known) == (("m-1",), T)
     with store.connect() as conn:

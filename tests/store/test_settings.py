@@ -33,6 +33,8 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         verify_keys=(),
         require_signed=False,
         webhook_allow=(),
+        zendesk_secrets=(),
+        intercom_secrets=(),
     )
 
 
@@ -55,6 +57,8 @@ def test_values_are_understood() -> None:
             "EBBTIDE_VERIFY_KEYS": f"{PUBLIC}, {PUBLIC}",
             "EBBTIDE_REQUIRE_SIGNED": "1",
             "EBBTIDE_WEBHOOK_ALLOW": "10.1.0.0/16, ::1",
+            "EBBTIDE_ZENDESK_SECRETS": "one, two",
+            "EBBTIDE_INTERCOM_SECRETS": "three",
             "HOME": "/root",
         }
     )
@@ -75,6 +79,8 @@ def test_values_are_understood() -> None:
         (PUBLIC, PUBLIC),
         True,
         (IPv4Network("10.1.0.0/16"), IPv6Network("::1")),
+        ("one", "two"),
+        ("three",),
     )
 
 

@@ -1,0 +1,89 @@
+"""The worker that reads what came in by the live doors, through the mappings that files go through."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy.engine import Engine
+
+from models.errors import ContractError, EbbtideError
+from models.imports.live.doors import DOORS, Door, import_messages
+from models.store import inbound, sources
+from models.store.engine import reading
+from models.store.errors import StoreError
+from models.store.inbound import Claim
+from models.store.upsert import Sink
+
+
+class Reader:
+    """Reads the messages of one store."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], datetime]) -> None:
+        self._engine, self._clock = engine, clock
+        self._sink = Sink(engine, clock=clock)
+
+    def all_due(self, stopped: Callable[[], bool] = lambda: False) -> int:
+        """Read what is waiting; gives how many messages there were."""
+        read = 0
+        while not stopped():
+            held = inbound.claim(self._engine, self._clock())
+            if held is None:
+                break
+            self._read(held)
+            read += 1
+        return read
+
+    def _read(self, held: Claim) -> None:
+        try:
+            message = _parsed(held.body)
+            rows = self._import(DOORS[held.door], held, message)
+        except StoreError:
+            raise  # the database is away: somebody takes it over
+        except EbbtideError as error:
+            self._fail(held, str(error))
+        except Exception as error:
+            # A message nobody foresaw must neither end the worker nor come back for ever.
+            self._fail(held, f"It could not be read: {type(error).__name__}.")
+        else:
+            kept = json.dumps(DOORS[held.door].redacted(message), ensure_ascii=False, separators=(",", ":"))
+            inbound.finish(self._engine, held, kept, self._clock())
+            for table, count in rows.items():
+                sources.note(self._engine, f"{held.door} live", table, count, self._clock())
+
+    def _import(self, door: Door, held: Claim, message: dict[str, Any]) -> dict[str, int]:
+        """Rows accepted, by table."""
+        subject = door.subject(message)
+        inbound.name_subject(self._engine, held, subject)
+        with reading(self._engine) as conn:
+            told = [json.loads(body) for body in inbound.about(conn, door.source, {subject})]
+            further = door.wanted(told) - {subject} if _has_references(subject) else set()
+            told += [json.loads(body) for body in inbound.about(conn, door.source, further)] if further else []
+        if not _is_row(subject):
+            return {}  # kept for those that refer to it
+        summary = import_messages(door, told, self._sink)
+        return {name: table.accepted for name, table in summary.tables.items() if table.accepted}
+
+    def _fail(self, held: Claim, error: str) -> None:
+        structlog.get_logger().warning("inbound_not_read", door=held.door, message=held.message_no, reason=error)
+        inbound.fail(self._engine, held, error, self._clock())
+
+
+def _has_references(subject: str) -> bool:
+    return subject.startswith(("ticket:", "conversation:"))
+
+
+def _is_row(subject: str) -> bool:
+    """Users and contacts are no rows of their own; they say whose a ticket is."""
+    return not subject.startswith(("user:", "contact:"))
+
+
+def _parsed(body: str) -> dict[str, Any]:
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        message = None
+    if not isinstance(message, dict):
+        raise ContractError("The message is no JSON object.")
+    return message

@@ -1,0 +1,47 @@
+"""What both doors share: cells out of JSON, and rows into files of an export."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+#: File of an export -> its rows, every cell text or unknown.
+Files = dict[str, list[dict[str, str | None]]]
+
+
+def member(value: Any, *path: str) -> Any:
+    """A member within members; None where there is none."""
+    for name in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(name)
+    return value
+
+
+def text(value: Any) -> str | None:
+    """A cell: text and whole numbers as they are, everything else unknown."""
+    if isinstance(value, str):
+        return value if value.strip() else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def write_files(folder: Path, files: Files, columns: Mapping[str, tuple[str, ...]]) -> None:
+    """One CSV file per file of the export; those of `columns` without rows have their header, so that a mapping finds
+    them."""
+    for name, names in columns.items():
+        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(files.get(name, []))
+
+
+def redacted(value: Any, private: frozenset[str]) -> Any:
+    """The same without the texts under these names."""
+    if isinstance(value, dict):
+        kept = {name: part for name, part in value.items() if not (name in private and isinstance(part, str))}
+        return {name: redacted(part, private) for name, part in kept.items()}
+    if isinstance(value, list):
+        return [redacted(part, private) for part in value]
+    return value
