@@ -139,7 +139,6 @@ def _erased(kind: Kind, ident: str) -> Response:
     body = {
         "erasure_id": receipt.erasure_id,
         "kind": kind,
-        "id": ident,
         "pseudonym": receipt.pseudonym,
         "erased_at": isoformat(receipt.erased_at),
         "erased_by": maker.actor,

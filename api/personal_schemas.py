@@ -55,7 +55,6 @@ class ErasureReceipt(ma.Schema):
 
     erasure_id = fields.Integer(required=True)
     kind = fields.String(required=True, validate=_KINDS)
-    id = fields.String(required=True)
     pseudonym = fields.String(required=True, metadata=said("what stands for the id on lists"))
     erased_at = fields.DateTime(required=True)
     erased_by = fields.String(required=True)

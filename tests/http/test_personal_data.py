@@ -1,5 +1,7 @@
 """Personal data over HTTP: given out page by page, erased with a receipt, and kept out until let in again."""
 
+from datetime import timedelta
+
 from api import published
 from tests.http.cast import NOW
 from tests.http.test_errors import assert_problem
@@ -35,6 +37,7 @@ def test_an_erased_account_is_gone_from_every_answer(told, monkeypatch):
     receipt = delete(told, f"{ACCOUNT}/personal-data")
     assert receipt.status_code == 200
     body = receipt.json
+    assert "slipping" not in receipt.get_data(as_text=True)
     rows = {table["table"]: table["rows"] for table in body["tables"]}
     assert (rows["interactions"], rows["surveys"], rows["accounts"], rows["scores"]) == (43, 12, 1, 1)
     assert (body["scored_by"], body["erased_by"].startswith("key:")) == ([told.model_id], True)
@@ -51,6 +54,19 @@ def test_an_erased_account_is_gone_from_every_answer(told, monkeypatch):
     assert len(after) == len(before)
     assert "slipping" not in [entry["account_id"] for entry in after]
     assert body["pseudonym"] in [entry["account_id"] for entry in after]
+
+
+def test_a_list_is_graded_with_what_became_of_the_erased_unknown(told):
+    issued = told.post("/v1/risk-lists", {"capacity": 3}).json["list"]
+    listed = told.get(f"/v1/risk-lists/{issued['list_id']}").json["entries"]
+    assert "slipping" in [entry["account_id"] for entry in listed]
+    alias = delete(told, f"{ACCOUNT}/personal-data").json["pseudonym"]
+    kept = told.get(f"/v1/risk-lists/{issued['list_id']}").json["entries"]
+    assert [entry["account_id"].replace(alias, "slipping") for entry in kept] == [e["account_id"] for e in listed]
+    told.app.extensions["ebbtide"].clock.moment = NOW + timedelta(days=200)
+    outcomes = told.get(f"/v1/risk-lists/{issued['list_id']}/grade").json["outcomes"]
+    assert (outcomes["listed"]["unknown"], sum(outcomes["listed"].values())) == (1, len(listed))
+    assert outcomes["pool"]["unknown"] == 1
 
 
 def test_it_comes_back_only_when_told(told):
