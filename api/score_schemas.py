@@ -169,9 +169,9 @@ class PastScore(Score):
     """A score as it was given."""
 
     class Meta:
-        """The account stands once above it."""
+        """The account stands once above it; the horizon is its model's, which may no longer be stored."""
 
-        exclude = ("account_id",)
+        exclude = ("account_id", "horizon")
 
     computed_at = fields.DateTime(required=True)
     model = fields.Nested(ModelLine, required=True)

@@ -71,6 +71,7 @@ def test_answers_fit_their_schemas(told):
     for path, method, options in [
         ("/v1/accounts/{account_id}/health", "GET", {"path_parameters": {"account_id": "slipping"}}),
         ("/v1/accounts/{account_id}/health", "GET", {"path_parameters": {"account_id": "gone"}}),
+        ("/v1/accounts/{account_id}/scores", "GET", {"path_parameters": {"account_id": "slipping"}}),
         ("/v1/risk-lists/silent", "GET", {}),
         ("/v1/model", "GET", {}),
         ("/v1/model/history", "GET", {}),
