@@ -57,7 +57,7 @@ def get_portfolio_changes() -> Response:
             raise _wrong(name, f"must be text of at most {_TEXT} characters")
     chosen = Book(*((asked[name],) if name in asked else () for name in ("owner", "segment")))
     first, last = (_run(service, moment) for moment in (first_at, last_at))
-    ids = service.store.members((the_book(), chosen), MOST + 1)
+    ids = service.store.members((the_book(), chosen), (first[0], last[0]), MOST + 1)
     if len(ids) > MOST:
         why = f"More than {MOST:,} accounts are too many for one request; narrow them by owner or segment."
         raise Problem(422, "too_many_accounts", why)

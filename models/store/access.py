@@ -213,10 +213,10 @@ class Store:
         with self.connection() as conn:
             return moves.run_by(conn, moment)
 
-    def members(self, within: Sequence[Book], most: int) -> list[str]:
-        """The accounts that are in all the books; at most so many."""
+    def members(self, within: Sequence[Book], runs: Sequence[moves.Run], most: int) -> list[str]:
+        """The accounts that are in all the books and were scored in any of the runs; at most so many."""
         with self.connection() as conn:
-            return moves.members(conn, within, most)
+            return moves.members(conn, within, runs, most)
 
     def tallies(
         self,

@@ -16,6 +16,7 @@ from models.store import history, scores
 from models.store.among import among, wanted
 from models.store.books import Book, inside
 from models.store.tables import CONTRACT, score_runs
+from models.store.tables import scores as given_scores
 from models.tally import Scores
 
 #: Accounts compared at a time.
@@ -52,12 +53,17 @@ def run_by(conn: Connection, moment: datetime) -> Run | None:
     return Run(row.run_id, row.as_of, row.model_id, int((row.summary or {}).get("scored", 0)))
 
 
-def members(conn: Connection, books: Sequence[Book], most: int | None) -> list[str]:
-    """The accounts that are in all the books, in order of id: at most `most`."""
+def members(conn: Connection, books: Sequence[Book], runs: Sequence[Run], most: int) -> list[str]:
+    """The accounts that are in all the books and were scored in any of the runs, in order of id: at most `most`."""
     account_id = CONTRACT["accounts"].c.account_id
     conditions = [condition for book in books for condition in inside(book, account_id)]
-    query = sa.select(account_id).where(*conditions).order_by(account_id)
-    return list(conn.scalars(query if most is None else query.limit(most)))
+    stored = given_scores.c
+    scored = [
+        sa.exists().where(stored.account_id == account_id, stored.as_of == run.as_of, stored.model_id == run.model_id)
+        for run in runs
+    ]
+    query = sa.select(account_id).where(*conditions, sa.or_(*scored)).order_by(account_id)
+    return list(conn.scalars(query.limit(most)))
 
 
 def groups(conn: Connection, account_ids: Sequence[str], by: str | None) -> dict[str, str | None]:

@@ -93,7 +93,7 @@ def test_of_part_of_the_portfolio(two_runs, monkeypatch):
     assert asked(two_runs, "bob") == asked(two_runs, "bob", owner="bob@example.org") == bobs
     nobody = asked(two_runs, "bob", owner="ana@example.org")
     assert (nobody["last"]["accounts"], nobody["log_odds"], nobody["last"]["mean_health_unclipped"]) == (0, 0, None)
-    monkeypatch.setattr(api.portfolio, "MOST", 11)
+    monkeypatch.setattr(api.portfolio, "MOST", asked(two_runs)["first"]["accounts"])
     assert_problem(two_runs.get(f"{PATH}?from=2026-05-01T00:00:00Z"), 422, "too_many_accounts")
 
 

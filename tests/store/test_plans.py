@@ -1,21 +1,22 @@
 """Each query the service asks while somebody waits is answered from an index, without sorting."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from models.store import history, lists, scores
+from models.store import disagreement, history, issued, lists, moves, opinions, outcomes, overrides, scores
 from models.store.among import wanted
+from models.store.books import EVERYBODY, Book
 from models.store.lists import Filters, publish_list
 from models.store.scores import save_scores
 from models.store.tables import CONTRACT, LIST_FILTERS, RANKS
 from models.store.upsert import upsert
 from tests.store import cast
-from tests.store.cast import HOUR, T, rows
+from tests.store.cast import DAY, HOUR, T, rows
 
 N = 3000
 
@@ -147,3 +148,63 @@ def test_freshness_is_the_end_of_an_index(filled: Connection, table: str) -> Non
     assert f"ix_{table}_recorded_at" in found, found
     assert "SCAN" not in found, found
     assert "Seq Scan" not in found, found
+
+
+#: What else is asked about some accounts or some days: issued lists, overrides, sentiment, disagreements, portfolios.
+WHO = [f"a{i:05d}" for i in range(20)]
+OWNER = Book(owners=("o7",))
+RUN = moves.Run(1, T, "m-1", N)
+
+ASKED: dict[str, Callable[[Connection], Any]] = {
+    "an account's override": lambda conn: overrides.override(conn, WHO[0], T),
+    "overrides of a page": lambda conn: overrides.overrides(conn, WHO, T),
+    "whether an override changed": lambda conn: overrides.version(conn, T),
+    "an account's sentiment": lambda conn: opinions.sentiment(conn, WHO[0]),
+    "views of 90 days": lambda conn: opinions.latest_since(conn, T - 90 * DAY),
+    "views of 90 days in a book": lambda conn: opinions.latest_since(conn, T - 90 * DAY, OWNER),
+    "terms that changed in 90 days": lambda conn: disagreement._terms(conn, T - 90 * DAY, T, EVERYBODY),
+    "who was approached lately": lambda conn: issued.approached(conn, 28, T),
+    "who of a list was approached": lambda conn: outcomes.outreached(conn, WHO, T, T + DAY),
+    "who of a pool may have left": lambda conn: outcomes._may_have_left(conn, WHO),
+    "entries of some accounts": lambda conn: issued.entries_of(conn, 2, WHO),
+    "a list in order": lambda conn: lists.fitting(conn, 2, "rank_by_loss", Filters()),
+    "an owner's list in order": lambda conn: lists.fitting(conn, 2, "rank_by_probability", Filters(owner="o7")),
+    "the list of a book in order": lambda conn: lists.fitting(conn, 2, "rank_by_loss", Filters(), OWNER),
+    "scores of a run": lambda conn: scores.scores_of(conn, WHO, T, "m-1"),
+    "latest scores of a page": lambda conn: scores.latest_of(conn, WHO),
+    "an owner's accounts": lambda conn: moves.members(conn, (EVERYBODY, OWNER), [RUN, RUN], 5_000),
+}
+
+
+def plans(conn: Connection, ask: Callable[[Connection], Any]) -> list[str]:
+    """How the database means to answer each statement of a question, without sequential scans where it has a choice."""
+    sent: list[tuple[str, Any]] = []
+
+    def remember(*args: Any) -> None:
+        sent.append((args[2], args[3]))
+
+    with conn.begin_nested() if conn.in_transaction() else conn.begin():
+        if conn.dialect.name == "postgresql":
+            # The tables here are so small that reading all of one is cheapest; the question is whether it must be.
+            conn.execute(sa.text("SET LOCAL enable_seqscan = off"))
+        sa.event.listen(conn, "before_cursor_execute", remember)
+        ask(conn)
+        sa.event.remove(conn, "before_cursor_execute", remember)
+        column, explain = (3, "EXPLAIN QUERY PLAN") if conn.dialect.name == "sqlite" else (0, "EXPLAIN")
+        return [
+            "\n".join(str(row[column]) for row in conn.exec_driver_sql(f"{explain} {statement}", given))
+            for statement, given in sent
+        ]
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_no_table_is_read_from_end_to_end(filled: Connection, name: str) -> None:
+    for found in plans(filled, ASKED[name]):
+        lines = [line for line in found.splitlines() if "VIRTUAL TABLE" not in line]
+        assert not [line for line in lines if "Seq Scan" in line or ("SCAN" in line and "USING" not in line)], found
+
+
+def test_a_scan_would_be_seen(filled: Connection) -> None:
+    query = sa.text("SELECT count(*) FROM accounts WHERE name = 'x' OR mrr > 5")
+    (found,) = plans(filled, lambda conn: conn.execute(query).all())
+    assert "Seq Scan" in found or "SCAN" in found
