@@ -265,8 +265,8 @@ COVER: dict[str, Way] = {
     "source_hours": Way(f"how many rows each source told in which hour; {_NOBODY}"),
     "inbound_messages": Way(
         "deleted, read or not, where they name it",
-        delete_mentions(inbound_messages, "body"),
-        delete_mentions(inbound_messages, "body"),
+        delete_mentions(inbound_messages, "body", numbers=True),
+        delete_mentions(inbound_messages, "body", numbers=True),
     ),
     "erasure_key": Way("the secret that ids are hashed with"),
     "erasures": Way("what remains: a keyed hash and counts"),
