@@ -259,8 +259,10 @@ def risk_list(
     form: str,
 ) -> None:
     """Show the silent-churn list: who, why, what is at stake."""
+    from api.opinions import override_line
     from models.store.engine import reading
     from models.store.lists import Filters, current, page
+    from models.store.overrides import overrides
 
     engine = _store(Settings.from_environment(os.environ))
     filters = Filters(owner, segment, region, band, min_mrr)
@@ -268,8 +270,13 @@ def risk_list(
     with reading(engine) as conn:
         found = current(conn)
         rows = page(conn, found.list_id, rank, filters, limit=limit)
+        held = overrides(conn, [row["account_id"] for row in rows], now())
+    rows = [{**row, "override": held.get(row["account_id"])} for row in rows]
     if form == "json":
-        entries = [{**row, "reasons": json.loads(row["reasons"] or "[]")} for row in rows]
+        entries = [
+            {**row, "reasons": json.loads(row["reasons"] or "[]"), "override": override_line(row["override"])}
+            for row in rows
+        ]
         head = {**asdict(found), "as_of": isoformat(found.as_of), "created_at": isoformat(found.created_at)}
         click.echo(json.dumps({"list": head, "entries": entries}, indent=2, ensure_ascii=False))
     elif form == "csv":
