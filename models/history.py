@@ -60,6 +60,8 @@ class History:
     observed_from: Mapping[str, datetime] | None = None
     #: What `watched` answered for the whole history this one was cut from.
     _watched: Mapping[str, Steps] | None = None
+    #: The contacts of that whole history: account_id, opened_at, recorded_at.
+    _contacts: pl.DataFrame | None = None
 
     @classmethod
     def from_frames(
@@ -116,7 +118,21 @@ class History:
         """The part of the history about these accounts, which remembers since when the whole was `watched`."""
         wanted = pl.DataFrame({"account_id": account_ids}, schema={"account_id": pl.String})
         frames: dict[str, Any] = {name: self.frame(name).join(wanted, on="account_id", how="semi") for name in TABLES}
-        return replace(self, **frames, _watched={name: self.watched(name) for name in ("interactions", "surveys")})
+        watched = {name: self.watched(name) for name in ("interactions", "surveys")}
+        return replace(self, **frames, _watched=watched, _contacts=self._told())
+
+    def contacts_told(self, at: datetime) -> pl.DataFrame:
+        """What the feed told of contacts by a moment, of the whole history this was cut from: account_id, opened_at.
+
+        Empty where the whole is not known: of a part read from a store with its `observed_from`."""
+        told = self._told().filter((pl.col("opened_at") < at) & (pl.col("recorded_at") <= at))
+        return told.select("account_id", "opened_at")
+
+    def _told(self) -> pl.DataFrame:
+        if self._contacts is not None:
+            return self._contacts
+        told = self.interactions.select("account_id", "opened_at", "recorded_at")
+        return told if "interactions" not in (self.observed_from or {}) else told.clear()
 
     def watched(self, name: str) -> Steps:
         """Since when a table's source has been watched, as known at each moment.

@@ -33,7 +33,11 @@ import polars as pl
 from models.clock import INSTANT
 from models.errors import ContractError, SettingsError, UnknownAccount
 from models.history import TABLES, History
+from models.rhythm import WEEKS, blind_spells
 from models.voice import inbound, observed_since, voice_events
+
+#: From when to when.
+Spells = Sequence[tuple[datetime, datetime]]
 
 #: What a snapshot can turn out to be.
 OUTCOMES = ("stay", "silent", "vocal", "involuntary", "unlabelable", "blackout", "immature")
@@ -43,6 +47,9 @@ SUBTYPES = ("dormant", "faded", "quiet_after_failure", "other")
 
 #: Share of the look-back that must have been observed before silence means anything.
 OBSERVED_SHARE = 0.9
+
+#: A feed of fewer accounts is not told from the accounts themselves.
+LEAST_HEARD = 10
 
 #: An account's own baseline: the year before the decision without the look-back, and its least length.
 BASELINE_DAYS, BASELINE_DAYS_MIN = 365, 60
@@ -132,12 +139,14 @@ def exits(history: History, cutoff: datetime, params: LabelParams = DEFAULTS) ->
                 the source: the end counts
     resumed_at  when such a spell ended; null otherwise. Only then may an account have several rows
     cause       `involuntary` if the end says so, else `unlabelable` where the voice channels were watched for
-                less than 90 % of the look-back, else `vocal` with a voice event in [tau - L, tau - g), else
-                `silent`; `pending` for a spell without revenue that is not long enough yet
+                less than 90 % of the look-back (not yet, or the contact feed was down: `models.rhythm`), else
+                `vocal` with a voice event in [tau - L, tau - g), else `silent`; `pending` for a spell without
+                revenue that is not long enough yet
     subtype     of a silent exit one of SUBTYPES, else null
     """
     decided, known = _decided(history, cutoff, params)
     decided = _with_voice(decided, known, params).pipe(_with_contacts, known, params)
+    decided = _with_blind(decided, _down(known, cutoff), params)
     return (
         decided.with_columns(cause=_cause(params))
         .with_columns(subtype=pl.when(pl.col("cause") == "silent").then(_subtype(params)))
@@ -203,6 +212,26 @@ def _with_voice(decided: pl.DataFrame, known: History, params: LabelParams) -> p
     )
 
 
+def _down(known: History, cutoff: datetime) -> Spells:
+    """When the contact feed told nothing although it should have, as known at the cutoff. Where few accounts had been
+    heard before, it may as well be they who fell silent."""
+    told = known.contacts_told(cutoff)
+    return [
+        (since, until)
+        for since, until in blind_spells(told["opened_at"], cutoff)
+        if told.filter(pl.col("opened_at").is_between(since - timedelta(weeks=WEEKS), since))["account_id"].n_unique()
+        >= LEAST_HEARD
+    ]
+
+
+def _with_blind(decided: pl.DataFrame, down: Spells, params: LabelParams) -> pl.DataFrame:
+    """Adds `blind`: for how long of the look-back the feed was down while the account was watched."""
+    tau, nothing = pl.col("decided_at"), pl.lit(timedelta(0))
+    begun = pl.max_horizontal(tau - timedelta(days=params.look_back_days), "observed")
+    spans = [pl.min_horizontal(pl.lit(end), tau) - pl.max_horizontal(pl.lit(start), begun) for start, end in down]
+    return decided.with_columns(blind=pl.sum_horizontal(nothing, *(pl.max_horizontal(span, nothing) for span in spans)))
+
+
 def _with_contacts(decided: pl.DataFrame, known: History, params: LabelParams) -> pl.DataFrame:
     """Adds `recent`, `earlier` (inbound contacts in the look-back; in the baseline) and `failed`."""
     since, until = _look_back(params)
@@ -228,7 +257,8 @@ def _failed(at: pl.Expr) -> pl.Expr:
 
 
 def _cause(params: LabelParams) -> pl.Expr:
-    watched = pl.col("decided_at") - pl.col("observed")
+    since, look_back = pl.col("decided_at") - pl.col("observed"), timedelta(days=params.look_back_days)
+    watched = pl.when(since > look_back).then(look_back).otherwise(since) - pl.col("blind")
     needed = OBSERVED_SHARE * timedelta(days=params.look_back_days)
     return (
         pl.when("pending").then(pl.lit("pending"))
@@ -344,13 +374,17 @@ def look_back_curve(
     """
     end = cutoff or history.last_event() or datetime.min.replace(tzinfo=UTC)
     decided, known = _decided(history, end if cutoff else end + timedelta(microseconds=1), params)
-    rows = [_silent_share(decided, known, replace(params, look_back_days=d)) for d in days]
+    down = _down(known, end)
+    rows = [_silent_share(decided, known, down, replace(params, look_back_days=d)) for d in days]
     schema = {"look_back_days": pl.Int64, "exits": pl.Int64, "silent": pl.Int64, "silent_share": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _silent_share(decided: pl.DataFrame, known: History, params: LabelParams) -> tuple[int, int, int, float | None]:
-    cause = _with_voice(decided, known, params).select(cause=_cause(params)).get_column("cause")
+def _silent_share(
+    decided: pl.DataFrame, known: History, down: Spells, params: LabelParams
+) -> tuple[int, int, int, float | None]:
+    heard = _with_voice(decided, known, params).pipe(_with_blind, down, params)
+    cause = heard.select(cause=_cause(params)).get_column("cause")
     silent, vocal = int((cause == "silent").sum()), int((cause == "vocal").sum())
     share = silent / (silent + vocal) if silent + vocal else None
     return params.look_back_days, silent + vocal, silent, share

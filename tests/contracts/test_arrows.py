@@ -21,10 +21,10 @@ LIBRARIES = {
 #: Left never imports right, inside the core.
 LAYERS = (
     ("errors", "clock"),
-    ("columns",),
+    ("columns", "rhythm"),
     ("accounts", "interactions", "surveys"),
     ("history",),
-    ("features", "labels", "voice", "standing", "rhythm"),
+    ("features", "labels", "voice", "standing"),
     ("lookup", "terms", "scorecard", "health"),
     (
         "schema",

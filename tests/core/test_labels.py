@@ -614,3 +614,35 @@ def test_a_longer_look_back_never_makes_an_exit_silent(lives):
     causes = [cause_of(recorded(lives), LabelParams(look_back_days=d)) for d in (30, 90, 180)]
     for shorter, longer in pairwise(causes):
         assert ("vocal", "silent") not in set(zip(shorter, longer, strict=True))
+
+
+def fed(down_from, down_until):
+    """Anna's exit beside a feed of a contact an hour for two years, that was down for a while."""
+    hours = pl.datetime_range(SOURCE, CUTOFF, "1h", time_zone="UTC", eager=True).cast(pl.Datetime("us", "UTC"))
+    told = hours.filter((hours < down_from) | (hours >= down_until))
+    other = pl.DataFrame({"opened_at": told}).with_row_index("n").select(
+        interaction_id=pl.format("o{}", "n"), account_id=pl.format("b{}", pl.col("n") % 20), opened_at="opened_at"
+    )  # fmt: skip
+    return History.from_frames({"accounts": accounts(), "interactions": other})
+
+
+@pytest.mark.parametrize(("length", "cause"), [(8, "silent"), (10, "unlabelable"), (40, "unlabelable")])
+def test_silence_while_the_feed_was_down_means_nothing(length, cause):
+    past = fed(NOTICE - days(60), NOTICE - days(60) + days(length))
+    assert cause_of(past) == [cause]
+    # of a part, what the whole was told counts
+    assert cause_of(past.of(["anna"])) == [cause]
+
+
+def test_a_feed_that_was_down_before_the_look_back_or_after_changes_nothing():
+    assert cause_of(fed(NOTICE - days(150), NOTICE - days(95))) == ["silent"]
+    assert cause_of(fed(NOTICE + days(1), NOTICE + days(60))) == ["silent"]
+
+
+def test_an_account_that_falls_silent_is_not_a_feed_that_is_down():
+    """Of a part that came from a store nobody knows what the whole was told: nothing is taken for a dead feed."""
+    mine = [{"opened_at": NOTICE - days(120) - timedelta(hours=hour)} for hour in range(24 * 60)]
+    part = History.from_frames(
+        {"accounts": accounts(), "interactions": contacts(*mine)}, observed_from={"interactions": SOURCE}
+    )
+    assert cause_of(part) == ["silent"]
