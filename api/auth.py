@@ -91,9 +91,10 @@ def _touch(store: Store, key: ApiKey, at: datetime) -> None:
         structlog.get_logger().warning("key_use_not_recorded", key_id=key.key_id, reason=str(error))
 
 
-def needs(scope: str, *, restricted: Restricted = "refused") -> Callable[[_View], _View]:
+def needs(scope: str, *, restricted: Restricted = "refused", conditional: bool = False) -> Callable[[_View], _View]:
     """Only callers whose key has this scope get to the view, restricted ones as far as `restricted` says.
 
+    `conditional`: the view looks at If-Match, which is refused otherwise: a write that ignored it would overwrite.
     A write that carries an Idempotency-Key is done once (`api.idempotency`); scoring on demand writes nothing.
     Raises `Problem` 401, 403 or 429, and `UnknownAccount` for an account in the address that is not in his book.
     """
@@ -108,6 +109,8 @@ def needs(scope: str, *, restricted: Restricted = "refused") -> Callable[[_View]
                 raise Problem(403, "forbidden", f"The key {key.name!r} lacks the scope {scope!r}.")
             if key.book.restricted:
                 _check_book(service.store, key, kwargs.get("account_id"), restricted)
+            if request.method in METHODS and not conditional and "If-Match" in request.headers:
+                raise Problem(400, "condition_not_supported", "This address does not look at If-Match; leave it out.")
             if request.method in METHODS and HEADER in request.headers and scope != "score":
                 return service.once.answer(key, partial(view, *args, **kwargs))
             return view(*args, **kwargs)

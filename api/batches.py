@@ -1,6 +1,6 @@
 """Batches of contract rows: checked column by column, upserted together, answered item by item."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -49,8 +49,10 @@ class Written:
         return result_line(self.ids[i], self.outcomes[i], self.faults.get(i, []), prefix)
 
 
-def write(service: Service, table: Table, rows: Sequence[Any]) -> Written:
-    """Check and upsert rows of a table, and have the accounts they touched scored."""
+def write(
+    service: Service, table: Table, rows: Sequence[Any], upsert: Callable[[pl.DataFrame], pl.Series] | None = None
+) -> Written:
+    """Check and upsert rows of a table, and have the accounts they touched scored. `upsert`: another way to do it."""
     if not rows:
         return Written([], [], {}, [], Outcome())
     # Clocks differ a little; a day ahead is a mistake.
@@ -58,7 +60,7 @@ def write(service: Service, table: Table, rows: Sequence[Any]) -> Written:
     outcomes: list[str | None] = [None] * len(rows)
     touched: set[str] = set()
     if checked.frame.height:
-        found = service.store.upsert(table.name, checked.frame)
+        found = service.store.upsert(table.name, checked.frame) if upsert is None else upsert(checked.frame)
         for number, outcome in zip(checked.numbers, found, strict=True):
             outcomes[number] = None if outcome == ERASED else outcome
         gone = checked.numbers.filter(found == ERASED).to_list()

@@ -25,6 +25,7 @@ _WHY = {
     406: "None of the types in Accept is served here",
     409: "The request does not fit the present state; see `code`",
     410: "What the cursor points into is no longer kept",
+    412: "What was to be changed is not what If-Match or If-None-Match says",
     413: "The body or the list of items is too large",
     415: "The body is of a type, or packed in a way, that is not taken here",
     429: "The key has asked too often; `Retry-After` says when to go on",

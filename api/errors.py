@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from models.errors import (
     AddressRefused,
     ArtefactError,
+    ChangedMeanwhile,
     ContractError,
     EbbtideError,
     FeatureMismatch,
@@ -52,6 +53,7 @@ CORE: tuple[tuple[type[EbbtideError], int, str], ...] = (
     (UnknownKey, 404, "unknown_key"),
     (KeyEnded, 409, "key_ended"),
     (KeyReused, 422, "idempotency_key_reused"),
+    (ChangedMeanwhile, 412, "precondition_failed"),
     (NotScored, 409, "not_scored"),
     (UnknownWebhook, 404, "unknown_webhook"),
     (AddressRefused, 422, "address_refused"),
@@ -71,6 +73,7 @@ _CODES = {
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
+    412: "precondition_failed",
     413: "too_large",
     414: "uri_too_long",
     415: "unsupported_media_type",

@@ -80,7 +80,13 @@ class Once:
         if request.mimetype == NDJSON:
             detail = f"The answer to a stream is not kept; send it without {HEADER}: its lines may be sent again."
             raise Problem(422, "idempotency_not_for_streams", detail)
-        about = (request.method, request.full_path, request.mimetype, request.headers.get("If-Match", ""))
+        about = (
+            request.method,
+            request.full_path,
+            request.mimetype,
+            request.headers.get("If-Match"),
+            request.headers.get("If-None-Match"),
+        )
         digest = sha256(repr(about).encode("utf-8", "surrogatepass"))
         digest.update(transport.body(self._body_bytes))
         return Asked(key.key_id, given, digest.hexdigest())

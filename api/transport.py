@@ -42,12 +42,15 @@ def install(app: Flask) -> None:
 
 
 def _tag(response: Response) -> None:
-    response.set_etag(blake2b(response.get_data(), digest_size=12).hexdigest(), weak=True)
+    if "ETag" not in response.headers:
+        response.set_etag(blake2b(response.get_data(), digest_size=12).hexdigest(), weak=True)
     response.make_conditional(request.environ)
 
 
 def _compressed(response: Response) -> Response:
-    long_enough = (response.content_length or 0) >= LEAST_BYTES
+    # A strong tag stands for the very bytes, so what has one is sent as it is.
+    tag, weak = response.get_etag()
+    long_enough = (response.content_length or 0) >= LEAST_BYTES and (tag is None or bool(weak))
     if long_enough and response.status_code != 304 and request.accept_encodings.quality("gzip") > 0:
         response.set_data(gzip.compress(response.get_data(), _LEVEL, mtime=0))
         response.headers["Content-Encoding"] = "gzip"

@@ -29,6 +29,10 @@ class KeyEnded(EbbtideError):
     """A key that is revoked or has expired; it cannot be brought back."""
 
 
+class ChangedMeanwhile(EbbtideError):
+    """What was to be changed on a condition (If-Match) is not what the condition says."""
+
+
 class KeyReused(EbbtideError):
     """An Idempotency-Key that came with another request before."""
 

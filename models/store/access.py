@@ -17,6 +17,7 @@ from models.rhythm import Quiet
 from models.scorecard import Target
 from models.standing import SCORED, standings
 from models.store import (
+    accounts,
     audit,
     books,
     erased,
@@ -264,6 +265,15 @@ class Store:
     def upsert(self, table: str, rows: pl.DataFrame) -> pl.Series:
         """Upsert rows; what became of each, in order."""
         return upsert.upsert_rows(self.engine, table, rows, at=None if self._clock is None else self._clock())
+
+    def account(self, account_id: str) -> tuple[dict[str, Any], str]:
+        """An account as it is stored, and its tag. Raises `UnknownAccount`."""
+        with self.connection() as conn:
+            return accounts.get_account(conn, account_id)
+
+    def put_account(self, row: pl.DataFrame, condition: accounts.Condition | None) -> tuple[pl.Series, str | None]:
+        """Upsert one account on a condition; see `models.store.accounts.put_account`."""
+        return accounts.put_account(self.engine, row, condition, None if self._clock is None else self._clock())
 
     def score_now(self, model: ChurnModel, account_ids: Sequence[str], now: datetime, **options: Any) -> scoring.Asked:
         """Score these accounts as of now without storing it; see `models.store.scoring.score_accounts`."""
