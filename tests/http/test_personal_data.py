@@ -69,21 +69,22 @@ def test_a_list_is_graded_with_what_became_of_the_erased_unknown(told):
     assert outcomes["pool"]["unknown"] == 1
 
 
-def test_it_comes_back_only_when_told(told):
-    delete(told, f"{ACCOUNT}/personal-data")
-    again = told.put(ACCOUNT, {"name": "again"})
+def test_it_comes_back_only_when_told(served):
+    served.put(ACCOUNT, {"name": "Slipping"})
+    delete(served, f"{ACCOUNT}/personal-data")
+    again = served.put(ACCOUNT, {"name": "again"})
     assert_problem(again, 422, "invalid_body")
     assert again.json["errors"][0]["code"] == "erased_account"
-    many = told.post("/v1/interactions", {"items": [contact("slipping"), contact("healthy")]}).json
+    many = served.post("/v1/interactions", {"items": [contact("slipping"), contact("healthy")]}).json
     assert [(item["status"], item.get("errors", [{}])[0].get("code")) for item in many["items"]] == [
         ("rejected", "erased_account"),
         ("created", None),
     ]
     assert (many["created"], many["rejected"]) == (1, 1)
-    lifted = delete(told, f"{ACCOUNT}/erasure")
+    lifted = delete(served, f"{ACCOUNT}/erasure")
     assert (lifted.status_code, lifted.json["id"]) == (200, "slipping")
-    assert_problem(delete(told, f"{ACCOUNT}/erasure"), 404, "not_erased")
-    assert told.put(ACCOUNT, {"name": "again"}).status_code == 201
+    assert_problem(delete(served, f"{ACCOUNT}/erasure"), 404, "not_erased")
+    assert served.put(ACCOUNT, {"name": "again"}).status_code == 201
 
 
 def contact(account, **values):
@@ -91,26 +92,26 @@ def contact(account, **values):
     return {"interaction_id": f"new-{account}", "account_id": account, "opened_at": opened, **values}
 
 
-def test_a_person_is_unnamed(told):
-    told.post("/v1/interactions", {"items": [contact("healthy", contact_id="ana/1")]})
+def test_a_person_is_unnamed(served):
+    served.post("/v1/interactions", {"items": [contact("healthy", contact_id="ana/1")]})
     path = "/v1/contacts/ana%2F1"
-    [entry] = told.get(f"{path}/personal-data").json["entries"]
+    [entry] = served.get(f"{path}/personal-data").json["entries"]
     assert (entry["table"], entry["row"]["interaction_id"]) == ("interactions", "new-healthy")
-    rows = {table["table"]: table["rows"] for table in delete(told, f"{path}/personal-data").json["tables"]}
+    rows = {table["table"]: table["rows"] for table in delete(served, f"{path}/personal-data").json["tables"]}
     assert (rows["interactions"], rows["surveys"]) == (1, 0)
-    assert_problem(told.get(f"{path}/personal-data"), 404, "unknown_contact")
-    assert delete(told, f"{path}/erasure").status_code == 200
+    assert_problem(served.get(f"{path}/personal-data"), 404, "unknown_contact")
+    assert delete(served, f"{path}/erasure").status_code == 200
 
 
-def test_a_slip_of_the_keyboard_keeps_nobody_out(told):
-    assert_problem(delete(told, "/v1/accounts/sliping/personal-data"), 404, "unknown_account")
-    assert_problem(delete(told, "/v1/contacts/nobody/personal-data"), 404, "unknown_contact")
-    assert_problem(told.get("/v1/contacts/nobody/personal-data"), 404, "unknown_contact")
-    assert told.put("/v1/accounts/sliping", {"name": "x"}).status_code == 201
+def test_a_slip_of_the_keyboard_keeps_nobody_out(served):
+    assert_problem(delete(served, "/v1/accounts/sliping/personal-data"), 404, "unknown_account")
+    assert_problem(delete(served, "/v1/contacts/nobody/personal-data"), 404, "unknown_contact")
+    assert_problem(served.get("/v1/contacts/nobody/personal-data"), 404, "unknown_contact")
+    assert served.put("/v1/accounts/sliping", {"name": "x"}).status_code == 201
 
 
-def test_only_admins(told):
+def test_only_admins(served):
     for who in ("reader", "writer"):
-        assert_problem(told.get(f"{ACCOUNT}/personal-data", who), 403, "forbidden")
-    assert_problem(told.get(f"{ACCOUNT}/personal-data?cursor=x"), 422, "invalid_cursor")
-    assert_problem(told.get(f"{ACCOUNT}/personal-data?table=accounts"), 422, "invalid_query")
+        assert_problem(served.get(f"{ACCOUNT}/personal-data", who), 403, "forbidden")
+    assert_problem(served.get(f"{ACCOUNT}/personal-data?cursor=x"), 422, "invalid_cursor")
+    assert_problem(served.get(f"{ACCOUNT}/personal-data?table=accounts"), 422, "invalid_query")

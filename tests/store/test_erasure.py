@@ -208,9 +208,9 @@ def test_somebody_who_stands_as_an_account_is_erased_as_one(sqlite_store: Engine
     assert upsert(sqlite_store, "interactions", mine).erased == 1
 
 
-def test_everything_stored_is_given_out_page_by_page(store: Engine) -> None:
-    fill(store)
-    whole, more = page(store, "account", "acme", 0, 100)
+def test_everything_stored_is_given_out_page_by_page(sqlite_store: Engine) -> None:
+    fill(sqlite_store)
+    whole, more = page(sqlite_store, "account", "acme", 0, 100)
     assert not more
     assert [entry["table"] for entry in whole] == [
         *("accounts", "interactions", "surveys", "contracts", "outreach", "measures", "scores", "risk_list_entries"),
@@ -221,13 +221,13 @@ def test_everything_stored_is_given_out_page_by_page(store: Engine) -> None:
     for limit in (1, 3):
         pieces, after = [], 0
         while True:
-            part, more = page(store, "account", "acme", after, limit)
+            part, more = page(sqlite_store, "account", "acme", after, limit)
             pieces += part
             after += len(part)
             if not more:
                 break
         assert pieces == whole
-    persons, _ = page(store, "contact", "ana", 0, 100)
+    persons, _ = page(sqlite_store, "contact", "ana", 0, 100)
     assert [entry["table"] for entry in persons] == ["interactions"] * 2 + ["surveys"] * 2
 
 
