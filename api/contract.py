@@ -1,10 +1,11 @@
 """How a route says what it takes, gives and refuses: one declaration per view, read by the OpenAPI document."""
 
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import Any, TypeVar
 
 import marshmallow as ma
-from flask import Flask
+from flask import Flask, Response
 from flask_smorest import Api, Blueprint  # type: ignore[import-untyped]
 from werkzeug.routing import BaseConverter, Map, ValidationError
 
@@ -161,9 +162,30 @@ def install(app: Flask) -> Any:
 
 
 class _Quiet(Api):  # type: ignore[misc]
-    """The document only: errors have their one shape already (`api/errors.py`)."""
+    """The document only, made when it is first asked for, so that a process starts without it. Errors have their one
+    shape already (`api/errors.py`)."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def __init__(self, app: Flask, **options: Any) -> None:
+        self._undescribed: list[Resource] = []
+        self._one_at_a_time = Lock()
+        super().__init__(app, **options)
+
+    def register_blueprint(self, blp: Resource, **options: Any) -> None:
+        """Take in the routes of a resource."""
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][blp.name] = self
+        self._app.register_blueprint(blp, **options)
+        self._undescribed.append(blp)
+
+    def _openapi_json(self) -> Response:
+        with self._one_at_a_time:
+            while self._undescribed:
+                resource = self._undescribed.pop(0)
+                resource.register_views_in_doc(self, self._app, self.spec, name=resource.name, parameters=None)
+                self.spec.tag({"name": resource.name, "description": resource.description})
+            found: Response = super()._openapi_json()
+        return found
 
     def _register_error_handlers(self) -> None:
         """None."""
