@@ -1,7 +1,9 @@
 """A served application on a real store with a real artefact, and a cast of keys."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ from sqlalchemy.engine import Engine
 from api.app import create_app
 from models.settings import Settings
 from models.store.keys import create_key
+from tests.databases import Databases
 from tests.http.cast import NOW, promote, put_model, tell_story
 
 
@@ -95,10 +98,23 @@ def served(sqlite_store: Engine, model_store) -> Iterator[Served]:
     let_go(found)
 
 
+@pytest.fixture(scope="session")
+def story(databases: Databases, model_store) -> Iterator[Path]:
+    """A store in which the cast's story was told once."""
+    with databases.open("sqlite") as engine:
+        tell_story(engine, *model_store)
+        yield Path(engine.url.database or "")
+
+
 @pytest.fixture
-def told(served: Served) -> Served:
+def told(served: Served, story: Path) -> Served:
     """The same after the cast's story was imported and a run published the list."""
-    tell_story(served.engine, served.artefacts, served.model_id)
+    into = served.engine.raw_connection()
+    with closing(sqlite3.connect(story)) as written:
+        written.backup(into.driver_connection)
+    into.close()
+    # the keys went with all else that was there
+    served.keys |= make_keys(served.engine)
     return served
 
 
