@@ -190,7 +190,11 @@ def _book_query(rank_by: str, chosen: tuple[str, ...], book: Book) -> sa.Select[
     ranked_alone = sa.select(*others, *(place.label(rank) for rank in RANKS)).where(mine).subquery()
     rank = ranked_alone.c[rank_by]
     conditions = _conditions(chosen, ranked_alone.c)
-    return sa.select(ranked_alone).where(*conditions, rank > sa.bindparam("after_rank")).order_by(rank)
+    return (
+        sa.select(ranked_alone)
+        .where(*conditions, rank > sa.bindparam("after_rank", type_=sa.BigInteger))
+        .order_by(rank)
+    )
 
 
 def _chosen(filters: Filters) -> tuple[str, ...]:

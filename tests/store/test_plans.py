@@ -8,7 +8,19 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from models.store import disagreement, history, issued, lists, moves, opinions, outcomes, overrides, scores
+from models.store import (
+    books,
+    disagreement,
+    history,
+    issued,
+    lists,
+    moves,
+    opinions,
+    outcomes,
+    overrides,
+    scores,
+    tables,
+)
 from models.store.among import wanted
 from models.store.books import EVERYBODY, Book
 from models.store.lists import Filters, publish_list
@@ -208,3 +220,24 @@ def test_a_scan_would_be_seen(filled: Connection) -> None:
     query = sa.text("SELECT count(*) FROM accounts WHERE name = 'x' OR mrr > 5")
     (found,) = plans(filled, lambda conn: conn.execute(query).all())
     assert "Seq Scan" in found or "SCAN" in found
+
+
+def test_a_book_is_a_range_of_an_index(filled: Connection) -> None:
+    """Whose account it is, and the entries of a book: never by reading everybody's."""
+    mine = sa.select(CONTRACT["accounts"].c.account_id).where(*books._conditions(books.Book(owners=("o7",))))
+    found = plan(filled, mine)
+    assert uses("ix_accounts_owner_account_id", found), found
+    filters = Filters()
+    query = lists._book_query("rank_by_loss", lists._chosen(filters), books.Book(owners=("o7",))).limit(50)
+    found = plan(filled, query, **lists._values(2, filters), after_rank=0)
+    assert "ix_accounts_owner_account_id" in found, found
+    assert "SCAN accounts" not in found and "Seq Scan on accounts" not in found, found
+
+
+@pytest.mark.parametrize("column", ["action", "subject"])
+def test_the_audit_log_is_read_from_an_index(filled: Connection, column: str) -> None:
+    log = tables.audit_log.c
+    query = sa.select(tables.audit_log).where(log[column] == "x", log.entry_id < 9).order_by(log.entry_id.desc())
+    found = plan(filled, query.limit(50))
+    assert f"ix_audit_log_{column}_entry_id" in found or "pk_audit_log" in found, found
+    assert "SCAN" not in found, found
