@@ -35,9 +35,8 @@ from api.risk_lists import (
 from api.service import Service, the_service
 from models.errors import UnknownList
 from models.health import BANDS
-from models.lists import KIND
 from models.picking import usual_buffer
-from models.store.issued import MOST, Order, Pick, plain, readable
+from models.store.issued import MOST, NotComparable, Order, Pick, plain, readable
 from models.store.lists import Filters, unknown
 
 resource = Resource("issued-lists", "Issued lists")
@@ -64,16 +63,14 @@ def post_risk_list() -> Response:
     """
     service = the_service()
     order = _order(json_body())
-    try:
-        source = service.lists.current(KIND)
-    except UnknownList as error:
-        raise Problem(404, "no_list_yet", str(error)) from None
     now = service.clock()
     try:
-        chosen = service.store.choose(source, order, now)
-    except UnknownList as error:
+        chosen = service.store.choose(order, now)
+    except NotComparable as error:
         wrong = FieldError("/since", "unknown_list", str(error))
         raise invalid("The list of `since` cannot be compared.", wrong) from None
+    except UnknownList as error:
+        raise Problem(404, "no_list_yet", str(error)) from None
     told = changes_since(service, chosen) if chosen.before is not None else None
     list_id = service.store.freeze(
         chosen, population=_population(chosen), parameters=_parameters(chosen, service), changes=told, created_at=now

@@ -298,9 +298,9 @@ class Store:
         with self.connection() as conn:
             return lists.get_list(conn, list_id)
 
-    def choose(self, source: lists.RiskList, order: issued.Order, now: datetime) -> issued.Pick:
+    def choose(self, order: issued.Order, now: datetime) -> issued.Pick:
         """Pick a list to be issued; see `models.store.issued.choose`."""
-        return issued.choose(self.engine, source, order, now)
+        return issued.choose(self.engine, order, now)
 
     def freeze(self, chosen: issued.Pick, **how: Any) -> int:
         """Keep a picked list for good; see `models.store.issued.freeze`."""

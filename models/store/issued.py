@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from models.errors import UnknownList
+from models.lists import KIND as SOURCE
 from models.lists import ranked
 from models.picking import pick
 from models.store import bulk, lists
@@ -61,10 +62,14 @@ class Pick:
     before: tuple[RiskList, pl.DataFrame] | None
 
 
-def choose(engine: Engine, source: RiskList, order: Order, now: datetime) -> Pick:
-    """Pick from a published list. Raises `UnknownList` where `since` is no issued list, or as of a later moment."""
+class NotComparable(UnknownList):
+    """The list of `since` is no issued list, not the caller's to read, or as of a later moment."""
+
+
+def choose(engine: Engine, order: Order, now: datetime) -> Pick:
+    """Pick from the current silent list. Raises `UnknownList` before the first one, `NotComparable` for `since`."""
     with reading(engine) as conn:
-        lists.get_list(conn, source.list_id)
+        source = lists.current(conn, SOURCE)
         before = None if order.since is None else _before(conn, order.since, source, order.book)
         fit = lists.fitting(conn, source.list_id, order.rank_by, order.filters, order.book)
         lately = approached(conn, order.handled_days, now)
@@ -155,9 +160,12 @@ def approached(conn: Connection, days: int, now: datetime) -> set[str]:
 
 
 def _before(conn: Connection, list_id: int, source: RiskList, book: Book) -> tuple[RiskList, pl.DataFrame]:
-    found = get_issued(conn, list_id, book)
+    try:
+        found = get_issued(conn, list_id, book)
+    except UnknownList as error:
+        raise NotComparable(str(error)) from None
     if found.as_of > source.as_of:
-        raise UnknownList(f"List {list_id} is as of a later moment than the current list.")
+        raise NotComparable(f"List {list_id} is as of a later moment than the current list.")
     entries = lists.frame(conn, list_id).drop("list_id")
     mine = inside_now(conn, book, entries["account_id"].to_list())
     return found, entries.filter(pl.col("account_id").is_in(mine))
