@@ -114,7 +114,7 @@ class Slow(io.RawIOBase):
 
 
 def test_a_chunk_is_stored_before_the_rest_is_read(served, monkeypatch):
-    monkeypatch.setattr(streams, "CHUNK_LINES", 100)
+    monkeypatch.setattr(streams, "CHUNK_LINES", 500)
     body, seen = Slow(3000), []
     store = served.app.extensions["ebbtide"].store
     working = store.upsert
@@ -129,9 +129,9 @@ def test_a_chunk_is_stored_before_the_rest_is_read(served, monkeypatch):
         "/v1/interactions", environ_overrides=environ, headers=served.headers("writer") | {"Content-Type": NDJSON}
     )
     assert told(got)[1]["created"] == 3000
-    assert [height for _, height in seen] == [100] * 30
+    assert [height for _, height in seen] == [500] * 6
     first, last = seen[0][0], seen[-1][0]
-    assert first < 1000 < last, "no more is read ahead than a block"
+    assert first < 1500 < last, "no more is read ahead than a block"
 
 
 def test_what_was_stored_is_said_when_the_store_goes_away(served, monkeypatch):
