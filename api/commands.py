@@ -21,8 +21,6 @@ from models.terminal import Moment, Span, bar, telling
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-    from models.rhythm import Quiet
-
 RANKS = {"expected_loss": "rank_by_loss", "probability": "rank_by_probability"}
 #: The list as a table: heading and whether it holds numbers.
 _HEADINGS = (
@@ -134,10 +132,7 @@ def score(as_of: datetime | None) -> None:
     settings = Settings.from_environment(os.environ)
     engine = _store(settings)
     model, _ = load_model(settings.artifacts, current_model_id(settings.artifacts), settings.trust)
-    moment = as_of or _moment(engine)
-    quiet = _quiet(engine, moment) if as_of is None else None
-    if quiet is not None:
-        moment = quiet.since + timedelta(microseconds=1)
+    moment, quiet_since = (as_of, None) if as_of is not None else _quiet(engine, _moment(engine))
     with bar() as shown:
         task = shown.add_task("scoring", total=None)
         done = score_store(
@@ -148,7 +143,7 @@ def score(as_of: datetime | None) -> None:
             clock=now,
             margin=settings.margin,
             currency=settings.currency,
-            quiet_since=None if quiet is None else quiet.since,
+            quiet_since=quiet_since,
             progress=lambda n, total: shown.update(task, completed=n, total=total),
         )
     left_out = ", ".join(f"{count:,} {name}" for name, count in done.standings.items() if count)
@@ -178,22 +173,26 @@ def _moment(engine: "Engine") -> datetime:
     return moment
 
 
-def _quiet(engine: "Engine", moment: datetime) -> "Quiet | None":
-    """Whether the contact feed has fallen silent by a moment: everybody would look so. Says what is done about it."""
+def _quiet(engine: "Engine", moment: datetime) -> "tuple[datetime, datetime | None]":
+    """As of when to score, and since when the contact feed is quiet, as everybody would then look. Says what is done."""
+    from models.store.engine import reading
     from models.store.portfolio import contacts_quiet
-    from models.store.sources import look
+    from models.store.sources import is_feed, list_sources, look
 
     if now() - moment < timedelta(days=1):
         look(engine, moment)
     found = contacts_quiet(engine, moment)
-    if found is not None:
-        click.echo(
-            f"No contact has become known since {isoformat(found.since)} although {found.due:,.0f} were due: the feed "
-            "seems to have stopped, so this scores as of then, lest silence of the feed be taken for silence of "
-            "customers; --as-of chooses.",
-            err=True,
-        )
-    return found
+    if found is None:
+        return moment, None
+    with reading(engine) as conn:
+        feed = is_feed(list_sources(conn))
+    why = "the feed seems to have stopped" if feed else "what was imported ends there"
+    click.echo(
+        f"No contact has become known since {isoformat(found.since)} although {found.due:,.0f} were due: {why}, so "
+        "this scores as of then, lest silence of the feed be taken for silence of customers; --as-of chooses.",
+        err=True,
+    )
+    return found.since + timedelta(microseconds=1), found.since if feed else None
 
 
 @click.command()

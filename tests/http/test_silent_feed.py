@@ -9,7 +9,7 @@ import pytest
 from models.loading import load_model
 from models.store.portfolio import contacts_quiet
 from models.store.scoring import score_store
-from models.store.sources import ALL, look
+from models.store.sources import ALL, look, note
 from models.store.upsert import upsert
 from tests.http.cast import NOW, day
 from tests.http.conftest import serve
@@ -160,3 +160,14 @@ def test_sources_are_known_by_who_tells(dead):
     assert [(one["source"], one["table"], one["happened_until"]) for one in found] == [
         ("api: writer", "interactions", "2026-06-01T12:00:00Z")
     ]
+
+
+def test_an_export_that_was_read_once_is_no_feed_that_died(dead):
+    engine = dead.engine
+    note(engine, "contract", "interactions", 3_000, NOW)
+    subscribe(engine, "https://example.com/")
+    look(engine, NOW)
+    assert outbox(engine) == []
+    note(engine, "contract", "interactions", 10, NOW + timedelta(days=8))
+    look(engine, NOW + timedelta(days=8))
+    assert [event.type for event in outbox(engine)] == ["source.quiet"]
