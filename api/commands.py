@@ -174,7 +174,7 @@ def _moment(engine: "Engine") -> datetime:
 
 
 def _quiet(engine: "Engine", moment: datetime) -> "tuple[datetime, datetime | None]":
-    """As of when to score, and since when the contact feed is quiet, as everybody would then look. Says what is done."""
+    """As of when to score, and since when the contact feed is quiet, as everybody would look. Says what is done."""
     from models.store.engine import reading
     from models.store.portfolio import contacts_quiet
     from models.store.sources import is_feed, list_sources, look
