@@ -14,8 +14,16 @@ class KeyRequest(ma.Schema):
 
     name = fields.String(required=True, validate=validate.Length(1, _LONGEST_NAME), metadata=said("who uses it"))
     scopes = fields.List(fields.String(validate=validate.OneOf(SCOPES)), required=True, validate=validate.Length(1))
-    owners = fields.List(fields.String(), metadata=said("only these owners' accounts exist for the key"))
-    segments = fields.List(fields.String(), metadata=said("only these segments' accounts exist for the key"))
+    owners = fields.List(
+        fields.String(),
+        validate=validate.Length(1),
+        metadata=said("only these owners' accounts exist for the key; leave it out for everybody's"),
+    )
+    segments = fields.List(
+        fields.String(),
+        validate=validate.Length(1),
+        metadata=said("only these segments' accounts exist for the key; leave it out for everybody's"),
+    )
     expires_at = fields.DateTime(allow_none=True, metadata=said("when it stops working; null: never"))
 
 

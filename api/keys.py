@@ -51,7 +51,7 @@ def post_key() -> Response:
     scopes = _texts(body, "scopes", errors)
     if not errors and not (scopes and set(scopes) <= set(SCOPES)):
         errors.append(FieldError("/scopes", "invalid", f"must be a list of {', '.join(SCOPES)}"))
-    book = Book(tuple(_texts(body, "owners", errors)), tuple(_texts(body, "segments", errors)))
+    book = Book(*(_restriction(body, name, errors) for name in ("owners", "segments")))
     expires_at = _expiry(body.get("expires_at"), service.clock(), errors)
     if errors:
         raise invalid("The body does not fit; see errors.", *errors)
@@ -116,6 +116,14 @@ def _texts(body: dict[str, Any], name: str, errors: list[FieldError]) -> list[st
         return given
     errors.append(FieldError(f"/{name}", "invalid", "must be a list of texts"))
     return []
+
+
+def _restriction(body: dict[str, Any], name: str, errors: list[FieldError]) -> tuple[str, ...]:
+    """Owners or segments; none where the member is absent. A list of nobody is refused: to open everything for it, as
+    leaving it out does, would be the opposite of what it says."""
+    if body.get(name) == []:
+        errors.append(FieldError(f"/{name}", "invalid", "names nobody; leave it out for a key that is not restricted"))
+    return tuple(_texts(body, name, errors))
 
 
 def _expiry(given: Any, now: datetime, errors: list[FieldError]) -> datetime | None:

@@ -41,6 +41,7 @@ def test_a_key_from_its_making_to_its_end(served, monkeypatch):
         ({"name": " "}, "/name"), ({"name": 3}, "/name"), ({"scopes": []}, "/scopes"),
         ({"scopes": ["root"]}, "/scopes"), ({"scopes": "read"}, "/scopes"),
         ({"owners": [3]}, "/owners"), ({"segments": {}}, "/segments"),
+        ({"owners": []}, "/owners"), ({"owners": ["ana@example.org"], "segments": []}, "/segments"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"), ({"expires_at": "soon"}, "/expires_at"),
         ({"scope": ["read"]}, "/scope"),
     ],
