@@ -13,6 +13,7 @@ from models.rhythm import Quiet
 from models.store.access import Store
 from models.store.errors import StoreError
 from models.store.history import Freshness
+from models.store.types import MICROSECOND
 
 #: Seconds for which an answer may be out of date; whether a feed is quiet takes a count over eight weeks.
 KEEP_SECONDS, KEEP_QUIET_SECONDS = 5.0, 60.0
@@ -42,6 +43,11 @@ class Reach:
             self._quiet = self._store.contacts_quiet(self._clock())
             self._quiet_until = time.monotonic() + (KEEP_SECONDS if self._quiet is None else KEEP_QUIET_SECONDS)
         return None if self._quiet is None else self._quiet.since
+
+    def scored_as_of(self, now: datetime) -> datetime:
+        """The moment that scores made now are of: while the contact feed is quiet, the end of what it told."""
+        since = self.quiet_since()
+        return now if since is None else min(now, since + MICROSECOND)
 
     def contacts_arrived(self) -> None:
         """Look again before the next answer."""

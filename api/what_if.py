@@ -47,19 +47,20 @@ def post_what_if(account_id: str) -> Response:
     """The score if the open escalation were closed, the open contacts answered, or a survey answered, now.
 
     The history's rows are changed and features computed again. Association, not effect. 409 as for health where the
-    account has no score.
+    account has no score. While the contact feed is quiet it is asked as of the last it told, as scores are.
     """
     service = the_service()
     levers, score, target = _asked(json_body())
     served, now = service.serving.current(), service.clock()
-    held = service.store.known([account_id], now)
+    at = service.freshness.scored_as_of(now)
+    held = service.store.known([account_id], at)
     if held.accounts.is_empty():
         raise UnknownAccount(f"There is no account {account_id!r}.")
     standing = standings(held, [now], served.model.require_history().label)["standing"][0]
     if standing not in SCORED:
         raise not_scored(NotScoredBecause(account_id, standing))
     try:
-        steps = what_if(served.model, held, account_id, now, levers, score)
+        steps = what_if(served.model, held, account_id, at, levers, score)
     except NoSuchScore as error:
         raise _wrong("survey_score", "invalid", str(error)) from None
     parts = [_part(served, target, before, after) for before, after in pairwise(steps)]
@@ -67,7 +68,7 @@ def post_what_if(account_id: str) -> Response:
     return answer(
         {
             "account_id": account_id,
-            "as_of": isoformat(now),
+            "as_of": isoformat(at),
             "model": payloads.model_line(served),
             "target": target,
             "reading": "association",

@@ -120,6 +120,9 @@ def test_what_arrives_meanwhile_turns_nobody_red_either(dead):
     assert bands(dead) == before
     asked = dead.post("/v1/scores", {"items": [{"id": name, "account_id": name} for name in before]}).json["items"]
     assert {item["id"]: item["score"]["band"] for item in asked} == before
+    for name in sorted(before)[::6]:
+        if_done = dead.post(f"/v1/accounts/{name}/what-if", {"levers": ["close_escalation"]}).json
+        assert if_done["now"]["band"] == before[name]
     # somebody who gives notice is no customer to be scored, feed or no feed
     dead.put("/v1/accounts/c05", {"started_at": day(500).isoformat(), "notice_at": day(2).isoformat()})
     assert dead.get("/v1/accounts/c05/health").json["code"] == "account_leaving"
