@@ -39,6 +39,7 @@ class Reader:
         try:
             message = _parsed(held.body)
             rows = self._import(DOORS[held.door], held, message)
+            kept = _as_text(DOORS[held.door].redacted(message))
         except StoreError:
             raise  # the database is away: somebody takes it over
         except EbbtideError as error:
@@ -47,7 +48,6 @@ class Reader:
             # A message nobody foresaw must neither end the worker nor come back for ever.
             self._fail(held, f"It could not be read: {type(error).__name__}.")
         else:
-            kept = json.dumps(DOORS[held.door].redacted(message), ensure_ascii=False, separators=(",", ":"))
             inbound.finish(self._engine, held, kept, self._clock())
             for table, count in rows.items():
                 sources.note(self._engine, f"{held.door} live", table, count, self._clock())
@@ -77,6 +77,12 @@ def _has_references(subject: str) -> bool:
 def _is_row(subject: str) -> bool:
     """Users and contacts are no rows of their own; they say whose a ticket is."""
     return not subject.startswith(("user:", "contact:"))
+
+
+def _as_text(message: Any) -> str:
+    """JSON that any database takes: half a character (a text cut within an emoji) stays the escape it came as."""
+    told = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    return told.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _parsed(body: str) -> dict[str, Any]:

@@ -136,6 +136,22 @@ def test_the_poisoned_are_kept_with_their_reason_and_stop_nobody(doors):
         assert_problem(doors.post("/v1/inbound/replay", body), 422, "invalid_body")
 
 
+def test_half_a_character_and_endless_nesting_end_no_worker(doors):
+    """A text cut within an emoji comes as half of it; neither file nor database holds that."""
+    cut = told()[0] | {"brand": "x \ud83d"}
+    cut["detail"] = cut["detail"] | {"tags": ["x \ud83d", "y\0"]}
+    deep = json.dumps(told()[1] | {"odd": "DEEP"}).replace('"DEEP"', "[" * 700 + "]" * 700).encode()
+    organization = {"type": "zen:event-type:organization.created", "time": NOW.isoformat()}
+    organization["detail"] = {"id": "90\0", "name": "x \ud83d", "created_at": NOW.isoformat()}
+    for message in (cut, deep, organization, told()[2]):
+        assert tell(doors, message).status_code == 200
+    assert read(doors) == 4
+    assert [row.status for row in kept(doors)] == ["done", "failed", "done", "done"]
+    assert json.loads(kept(doors)[0].body)["brand"] == "x \ud83d"
+    assert kept(doors)[2].subject == "organization:90\N{REPLACEMENT CHARACTER}"
+    assert contact(doors, "70") is not None
+
+
 def test_what_a_dead_worker_held_is_read_by_another(doors):
     tell(doors, told()[0])
     assert inbound.claim(doors.engine, NOW) is not None

@@ -7,6 +7,7 @@ from typing import Any
 
 #: File of an export -> its rows, every cell text or unknown.
 Files = dict[str, list[dict[str, str | None]]]
+_UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 
 
 def member(value: Any, *path: str) -> Any:
@@ -19,9 +20,11 @@ def member(value: Any, *path: str) -> Any:
 
 
 def text(value: Any) -> str | None:
-    """A cell: text and whole numbers as they are, everything else unknown."""
+    """A cell: text and whole numbers as they are, everything else unknown. What no file and no database holds, half a
+    character (a text cut within an emoji) or NUL, becomes the sign for an unreadable one."""
     if isinstance(value, str):
-        return value if value.strip() else None
+        told = value.replace("\0", _UNREADABLE).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return told if told.strip() else None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return None
