@@ -51,7 +51,7 @@ def calendars(
     opens, closes = (_numbers(rows[name], hours.lookup.source) for name in (hours.opens, hours.closes))
     wrong = ~((opens >= 0) & (closes > opens) & (closes <= WEEK)).fill_null(value=False)
     known = {zone: _is_zone(zone) for zone in zones.unique().to_list()}
-    foreign = ~zones.replace_strict(list(known), list(known.values()), return_dtype=pl.Boolean) & ~wrong
+    foreign = pl.Series([not known[zone] for zone in zones.to_list()], dtype=pl.Boolean) & ~wrong
     problems = [
         rejections(rows.filter(wrong), table, f"business_hours.{hours.opens}", _cells(rows, wrong, hours.opens),
                    "and its end are no minutes of a week, counted from Sunday's midnight"),
