@@ -44,6 +44,15 @@ def test_put_creates_updates_and_leaves_alone(either):
     assert either.get("/v1/accounts/new/health").json["mrr"] == 20
 
 
+def test_a_misspelt_address_makes_no_account(served):
+    for path in ("/v1/accounts/a/overide", "/v1/accounts/a/health?x=1", "/v1/accounts/a/"):
+        got = served.put(path, {"mrr": 1})
+        assert (got.status_code, got.json["code"]) == (404, "not_found")
+        assert "%2F" in got.json["detail"]
+    assert served.put("/v1/accounts/a%2Fb", {"mrr": 1}).json["id"] == "a/b"
+    assert served.get("/v1/accounts/a%2Fb").json["account_id"] == "a/b"
+
+
 def test_what_put_leaves_out_is_unknown(told):
     told.put("/v1/accounts/slipping", {"started_at": isoformat(day(500))})
     assert stored(told, "slipping").accounts["mrr"].to_list() == [None]
