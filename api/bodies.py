@@ -168,10 +168,15 @@ def parse(raw: bytes) -> Any:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise _NoNumber(f"{name} is no JSON number")
 
 
 def _said(error: ValueError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg.lower()} at line {error.lineno}, column {error.colno}"
-    return str(error)
+    # Python's own words on a number of thousands of digits are advice to programmers of Python.
+    return str(error) if isinstance(error, _NoNumber) else "a number has too many digits"
+
+
+class _NoNumber(ValueError):
+    """A word that Python reads as a number and JSON does not."""

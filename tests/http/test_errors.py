@@ -182,6 +182,12 @@ def test_400(served, name, data):
     assert_problem(got, 400, "malformed_json")
 
 
+def test_a_number_without_end_is_told_in_our_words(served):
+    got = ask(served, "post_scores", data=b"[" + b"1" * 5000 + b"]", headers={"Content-Type": "application/json"})
+    body = assert_problem(got, 400, "malformed_json")
+    assert body["detail"] == "The body is not JSON: a number has too many digits."
+
+
 @pytest.mark.parametrize("name", WITH_BODY)
 @pytest.mark.parametrize("data", [b"[]", b"3", b'"text"', b"null"])
 def test_422_no_object(served, name, data):
