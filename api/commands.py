@@ -195,6 +195,22 @@ def _quiet(engine: "Engine", moment: datetime) -> "tuple[datetime, datetime | No
     return found.since + timedelta(microseconds=1), found.since if feed else None
 
 
+def _export_end(engine: "Engine", moment: datetime) -> datetime:
+    """The end of an export that was read once, where a watch would take its end for a feed that died; else the
+    moment."""
+    from models.store.engine import reading
+    from models.store.portfolio import contacts_quiet
+    from models.store.sources import is_feed, list_sources
+
+    found = contacts_quiet(engine, moment)
+    with reading(engine) as conn:
+        feed = is_feed(list_sources(conn))
+    if found is None or feed:
+        return moment
+    click.echo(f"What was imported ends {isoformat(found.since)}: as of then; --as-of chooses.", err=True)
+    return found.since + timedelta(microseconds=1)
+
+
 @click.command()
 @click.option("--as-of", type=Moment(), help="Default: now, or the last thing known if that is long ago.")
 @click.option("--model", "model_id", help="Model id; default: the model in service.")
@@ -227,7 +243,7 @@ def monitor(
     settings = Settings.from_environment(os.environ)
     model, _ = load_model(settings.artifacts, model_id or current_model_id(settings.artifacts), settings.trust)
     engine = None if data is not None else _store(settings)
-    moment = as_of or (None if engine is None else _moment(engine))
+    moment = as_of or (None if engine is None else _export_end(engine, _moment(engine)))
     with telling(quiet=as_json) as tell:
         found = look(engine, model, moment, data, source, tell)
     if as_json:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
+from api.commands import _export_end
 from models.loading import load_model
 from models.store.portfolio import contacts_quiet
 from models.store.scoring import score_store
@@ -174,3 +175,13 @@ def test_an_export_that_was_read_once_is_no_feed_that_died(dead):
     note(engine, "contract", "interactions", 10, NOW + timedelta(days=8))
     look(engine, NOW + timedelta(days=8))
     assert [event.type for event in outbox(engine)] == ["source.quiet"]
+
+
+def test_a_watch_of_an_export_is_as_of_its_end_and_of_a_feed_as_of_now(dead):
+    engine, later = dead.engine, NOW + timedelta(days=8)
+    note(engine, "contract", "interactions", 3_000, NOW)
+    end = contacts_quiet(engine, later)
+    assert end is not None
+    assert _export_end(engine, later) == end.since + timedelta(microseconds=1)
+    note(engine, "contract", "interactions", 10, later)
+    assert _export_end(engine, later) == later
