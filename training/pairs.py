@@ -147,7 +147,9 @@ def find(binned: Binned, log_odds: Floats, y: Floats, target: Target, most: int 
 def _looked_at(y: Floats) -> tuple[Rows, Floats]:
     """Positions of the rows that pairs are looked for among, and how many rows each stands for."""
     stayed, left = np.flatnonzero(y == 0), np.flatnonzero(y == 1)
-    thin = stayed[:: max(1, len(stayed) // _LOOKED_AT)]
+    keep = -(-len(stayed) // max(1, len(stayed) // _LOOKED_AT))
+    # Drawn, not every so many: rows come account by account, and a step that fits the months would see some only.
+    thin = np.sort(np.random.default_rng(0).choice(stayed, keep, replace=False))
     count = np.full(len(thin), len(stayed) / max(1, len(thin)))
     return np.concatenate([left, thin]), np.concatenate([np.ones(len(left)), count])
 

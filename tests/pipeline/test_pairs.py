@@ -93,3 +93,11 @@ def test_where_features_only_add_up_pairs_add_little() -> None:
         return float(np.mean(np.logaddexp(0, z) - other.y * z))
 
     assert loss(over) < loss(below) + 0.02
+
+
+def test_pairs_are_looked_for_in_every_month():
+    """Of accounts one after the other with 24 months each, none of which left."""
+    rows, count = pairs._looked_at(np.zeros(3_000 * 24))
+    assert set(rows % 24) == set(range(24))
+    assert len(rows) == len(set(rows.tolist())) == 12_000
+    assert count.sum() == pytest.approx(3_000 * 24)
