@@ -71,7 +71,9 @@ def choose(engine: Engine, order: Order, now: datetime) -> Pick:
     with reading(engine) as conn:
         source = lists.current(conn, SOURCE)
         before = None if order.since is None else _before(conn, order.since, source, order.book)
-        fit = lists.fitting(conn, source.list_id, order.rank_by, order.filters, order.book)
+        gone = _erased(conn, source.list_id)
+        listed = lists.fitting(conn, source.list_id, order.rank_by, order.filters, order.book)
+        fit = [account_id for account_id in listed if account_id not in gone]
         lately = approached(conn, order.handled_days, now)
         free = [account_id for account_id in fit if account_id not in lately]
         there = () if before is None else before[1]["account_id"].to_list()
@@ -157,6 +159,13 @@ def approached(conn: Connection, days: int, now: datetime) -> set[str]:
     outreach = CONTRACT["outreach"].c
     query = sa.select(outreach.account_id).where(outreach.at > now - timedelta(days=days), outreach.at <= now)
     return set(conn.scalars(query)) if days else set()
+
+
+def _erased(conn: Connection, list_id: int) -> set[str]:
+    """The entries of a list that stand for nobody any more: nobody can be called under a pseudonym."""
+    listed, accounts = risk_list_entries.c, CONTRACT["accounts"].c
+    there = sa.exists().where(accounts.account_id == listed.account_id)
+    return set(conn.scalars(sa.select(listed.account_id).where(listed.list_id == list_id, ~there)))
 
 
 def _before(conn: Connection, list_id: int, source: RiskList, book: Book) -> tuple[RiskList, pl.DataFrame]:

@@ -69,6 +69,15 @@ def test_a_list_is_graded_with_what_became_of_the_erased_unknown(told):
     assert outcomes["pool"]["unknown"] == 1
 
 
+def test_nobody_is_sent_to_call_a_pseudonym(told):
+    first = told.post("/v1/risk-lists", {"capacity": 3}).json
+    alias = delete(told, f"{ACCOUNT}/personal-data").json["pseudonym"]
+    again = told.post("/v1/risk-lists", {"capacity": 3, "since": first["list"]["list_id"]}).json
+    assert alias not in [entry["account_id"] for entry in again["entries"]]
+    assert again["list"]["population"]["pool"] == first["list"]["population"]["pool"] - 1
+    assert [(line["account_id"], line["why"]) for line in again["changes"]["left"]] == [(alias, "gone")]
+
+
 def test_it_comes_back_only_when_told(served):
     served.put(ACCOUNT, {"name": "Slipping"})
     delete(served, f"{ACCOUNT}/personal-data")
