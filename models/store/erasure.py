@@ -134,7 +134,8 @@ def mentions(value: Any, ident: str, *, numbers: bool = False) -> bool:
 
 def _names(value: str, ident: str, *, numbers: bool) -> bool:
     """The same of a text, which may hold JSON."""
-    if value == ident or (ident not in value and "\\u" not in value):
+    # Without an escape JSON writes an id as it is.
+    if value == ident or (ident not in value and "\\" not in value):
         return value == ident
     try:
         plain = json.loads(value)

@@ -265,6 +265,16 @@ def test_what_names_an_id(value: Any, found: bool) -> None:
     assert mentions(value, "7", numbers=True) is found
 
 
+@pytest.mark.parametrize(
+    ("written", "ident"),
+    [(r"a\/b", "a/b"), (r"a\"b", 'a"b'), (r"a\\b", "a\\b"), (r"\u00e4", "ä"), (r"a\tb", "a\tb")],
+    ids=["slash", "quote", "backslash", "letter", "tab"],
+)
+def test_an_id_is_found_however_json_writes_it(written: str, ident: str) -> None:
+    assert mentions(f'{{"detail": {{"id": "{written}"}}}}', ident)
+    assert not mentions(f'{{"detail": {{"id": "{written}x"}}}}', ident)
+
+
 def test_our_own_counts_name_nobody() -> None:
     assert not mentions({"created": 7, "items": ["a"]}, "7")
     assert mentions({"created": 0, "items": [{"id": "7"}]}, "7")
