@@ -10,6 +10,7 @@ from sqlalchemy.engine import Engine
 
 from models.errors import ContractError, EbbtideError
 from models.imports.live.doors import DOORS, Door, import_messages
+from models.imports.summary import Summary
 from models.store import inbound, sources
 from models.store.engine import reading
 from models.store.errors import StoreError
@@ -38,7 +39,7 @@ class Reader:
     def _read(self, held: Claim) -> None:
         try:
             message = _parsed(held.body)
-            rows = self._import(DOORS[held.door], held, message)
+            summary = self._import(DOORS[held.door], held, message)
             kept = _as_text(DOORS[held.door].redacted(message))
         except StoreError:
             raise  # the database is away: somebody takes it over
@@ -48,12 +49,20 @@ class Reader:
             # A message nobody foresaw must neither end the worker nor come back for ever.
             self._fail(held, f"It could not be read: {type(error).__name__}.")
         else:
-            inbound.finish(self._engine, held, kept, self._clock())
-            for table, count in rows.items():
-                sources.note(self._engine, f"{held.door} live", table, count, self._clock())
+            self._finish(held, kept, summary)
 
-    def _import(self, door: Door, held: Claim, message: dict[str, Any]) -> dict[str, int]:
-        """Rows accepted, by table."""
+    def _finish(self, held: Claim, kept: str, summary: Summary) -> None:
+        if any(table.erased for table in summary.tables.values()):
+            # Whoever was erased does not come back, as a raw message neither.
+            inbound.forget(self._engine, held)
+            return
+        inbound.finish(self._engine, held, kept, self._clock())
+        for name, table in summary.tables.items():
+            if table.accepted:
+                sources.note(self._engine, f"{held.door} live", name, table.accepted, self._clock())
+
+    def _import(self, door: Door, held: Claim, message: dict[str, Any]) -> Summary:
+        """What became of its rows."""
         subject = door.subject(message)
         inbound.name_subject(self._engine, held, subject)
         with reading(self._engine) as conn:
@@ -61,9 +70,8 @@ class Reader:
             further = door.wanted(told) - {subject} if _has_references(subject) else set()
             told += [json.loads(body) for body in inbound.about(conn, door.source, further)] if further else []
         if not _is_row(subject):
-            return {}  # kept for those that refer to it
-        summary = import_messages(door, told, self._sink)
-        return {name: table.accepted for name, table in summary.tables.items() if table.accepted}
+            return Summary(door.source)  # kept for those that refer to it
+        return import_messages(door, told, self._sink)
 
     def _fail(self, held: Claim, error: str) -> None:
         structlog.get_logger().warning("inbound_not_read", door=held.door, message=held.message_no, reason=error)

@@ -104,6 +104,12 @@ def fail(engine: Engine, held: Claim, error: str, now: datetime) -> None:
     _end(engine, held, {"status": "failed", "due_at": None, "finished_at": now, "error": error[:_LONGEST_ERROR]})
 
 
+def forget(engine: Engine, held: Claim) -> None:
+    """Delete a message: it is about somebody who was erased."""
+    with writing(engine) as conn:
+        conn.execute(inbound_messages.delete().where(inbound_messages.c.message_no == held.message_no))
+
+
 def _end(engine: Engine, held: Claim, values: dict[str, Any]) -> None:
     with writing(engine) as conn:
         conn.execute(inbound_messages.update().where(inbound_messages.c.message_no == held.message_no).values(values))

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 
 from api.receiving import Reader
 from models.store import inbound
+from models.store.audit import By
+from models.store.erasure import erase
 from models.store.tables import CONTRACT, inbound_messages
 from tests.http.cast import NOW
 from tests.http.conftest import serve
@@ -150,6 +152,17 @@ def test_half_a_character_and_endless_nesting_end_no_worker(doors):
     assert json.loads(kept(doors)[0].body)["brand"] == "x \ud83d"
     assert kept(doors)[2].subject == "organization:90\N{REPLACEMENT CHARACTER}"
     assert contact(doors, "70") is not None
+
+
+def test_a_message_about_an_erased_account_is_not_kept(doors):
+    tell(doors, told()[0])
+    read(doors)
+    assert erase(doors.engine, "account", "900", By("somebody", NOW)).tables
+    assert kept(doors) == []
+    tell(doors, told()[1] | {"detail": told()[0]["detail"]})
+    tell(doors, told()[0])
+    assert read(doors) == 2
+    assert (contact(doors, "70"), kept(doors)) == (None, [])
 
 
 def test_what_a_dead_worker_held_is_read_by_another(doors):
