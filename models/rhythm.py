@@ -48,6 +48,8 @@ def quiet(hours: Sequence[tuple[int, int]], last: datetime, present: datetime) -
     `hours`: how many things came in which hour (`hour_of`), of at least `WEEKS` weeks up to `last`, the latest of them.
     None: it is alive, or too young to have a rhythm.
     """
+    if present <= last:  # asked as of an earlier moment, or told by a clock that goes ahead
+        return None
     counts = _counts(hours, hour_of(last))
     weeks = len(counts) // _WEEK
     if weeks < LEAST_WEEKS:

@@ -105,3 +105,10 @@ def test_days_that_were_watched():
     assert observed_days(FRIDAY - 7 * DAY, start, end, blind) == 7 - 3
     assert observed_days(None, start, end, []) == 0
     assert observed_days(FRIDAY + DAY, start, end, []) == 0
+
+
+def test_nothing_is_quiet_as_of_before_its_last_word():
+    last = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    hours = [(hour_of(last) - ago, 10) for ago in range(24 * 28)]
+    assert quiet(hours, last, last + timedelta(days=2)) is not None
+    assert quiet(hours, last, last - timedelta(days=1)) is None
