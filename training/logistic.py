@@ -39,6 +39,7 @@ _ON_THE_WALL = 1e-12
 _PIVOTS = 20
 #: A step that rises by more than this share of what the one before rose shows that the curvature has grown old.
 _SLOW = 0.1
+_EXTREME = "The logistic fit did not settle; look for a feature with extreme values."
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,11 @@ class Dense:
         for part in chunks(len(y)):
             z, w = self.z[part], None if weights is None else weights[part]
             bend = _terms(z @ theta, y[part], w)[2]
-            coarse = (z * np.sqrt(bend)[:, None]).astype(np.float32)
-            found += coarse.T @ coarse
+            with np.errstate(over="ignore", invalid="ignore"):
+                coarse = (z * np.sqrt(bend)[:, None]).astype(np.float32)
+                found += coarse.T @ coarse
+        if not np.isfinite(found).all():
+            raise EbbtideError(_EXTREME)
         return found
 
 
@@ -214,7 +218,10 @@ class Task:
     def shape(self, theta: Floats) -> Shape:
         """The bowl that fits it best at theta."""
         bent = self.columns.curvature(theta, self.y, self.weights) + np.diag(self.prior.precision + 1e-6)
-        return Shape(np.asarray(np.linalg.cholesky(bent), dtype=np.float64), self.walls)
+        try:
+            return Shape(np.asarray(np.linalg.cholesky(bent), dtype=np.float64), self.walls)
+        except np.linalg.LinAlgError:
+            raise EbbtideError(_EXTREME) from None
 
 
 def task(
@@ -333,7 +340,7 @@ def _newton(asked: Task, theta: Floats, tolerance: float, shape: Shape | None) -
         if fresh:
             bowl = asked.shape(theta)
         rose = gain
-    raise EbbtideError("The logistic fit did not settle; look for a feature with extreme values.")
+    raise EbbtideError(_EXTREME)
 
 
 def _climb(asked: Task, theta: Floats, here: Point, step: Floats, tries: int) -> tuple[Floats, Point]:

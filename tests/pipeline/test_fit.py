@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from models.errors import SettingsError
+from models.errors import EbbtideError, SettingsError
 from models.features import FEATURES
 from models.model import columns
 from models.scorecard import Scorecard, Target
@@ -267,3 +267,10 @@ def test_an_expert_file_that_makes_no_sense_is_named(tmp_path, text: str, word: 
     path.write_text(text)
     with pytest.raises(SettingsError, match=word):
         expert.load(path)
+
+
+@pytest.mark.parametrize("size", [1e25, float("nan")], ids=["huge", "nan"])
+def test_a_column_no_fit_can_hold_is_said_in_a_sentence(size):
+    x, y = np.array([size] * 4 + [0.0] * 4)[:, None], np.array([1.0] * 4 + [0.0] * 4)
+    with pytest.raises(EbbtideError, match="extreme values"), np.errstate(invalid="ignore"):
+        logistic.fit(np.zeros(8), x, y, np.ones(1))
