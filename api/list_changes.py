@@ -64,7 +64,7 @@ def _facts(
         account_id: Facts(
             then=then.get(account_id),
             now=at.get(account_id),
-            standing=standing.get(account_id, "unknown"),
+            standing="gone" if account_id in chosen.gone else standing.get(account_id, "unknown"),
             fits=account_id in fit,
             handled=account_id in handled,
             handled_then=account_id in handled_then,

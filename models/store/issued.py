@@ -51,14 +51,15 @@ class Order:
 @dataclass(frozen=True)
 class Pick:
     """A list about to be issued. `entries`: `ENTRY_SCHEMA` and `place`, in order of place. `pool`: the account ids that
-    could have been picked, in order of the ranking. `handled`: those that fit but were approached lately. `before`: the
-    list of `since` and its entries."""
+    could have been picked, in order of the ranking. `handled`: those that fit but were approached lately. `gone`: those
+    listed that are customers at risk no more. `before`: the list of `since` and its entries."""
 
     order: Order
     source: RiskList
     entries: pl.DataFrame
     pool: list[str]
     handled: list[str]
+    gone: set[str]
     before: tuple[RiskList, pl.DataFrame] | None
 
 
@@ -71,7 +72,7 @@ def choose(engine: Engine, order: Order, now: datetime) -> Pick:
     with reading(engine) as conn:
         source = lists.current(conn, SOURCE)
         before = None if order.since is None else _before(conn, order.since, source, order.book)
-        gone = _erased(conn, source.list_id)
+        gone = _gone(conn, source.list_id, now)
         listed = lists.fitting(conn, source.list_id, order.rank_by, order.filters, order.book)
         fit = [account_id for account_id in listed if account_id not in gone]
         lately = approached(conn, order.handled_days, now)
@@ -83,7 +84,7 @@ def choose(engine: Engine, order: Order, now: datetime) -> Pick:
     places = [place[account_id] for account_id in entries["account_id"]]
     placed = entries.with_columns(pl.Series("place", places, pl.Int64)).sort("place")
     handled = [account_id for account_id in fit if account_id in lately]
-    return Pick(order, source, placed, free, handled, before)
+    return Pick(order, source, placed, free, handled, gone, before)
 
 
 def freeze(
@@ -161,11 +162,13 @@ def approached(conn: Connection, days: int, now: datetime) -> set[str]:
     return set(conn.scalars(query)) if days else set()
 
 
-def _erased(conn: Connection, list_id: int) -> set[str]:
-    """The entries of a list that stand for nobody any more: nobody can be called under a pseudonym."""
+def _gone(conn: Connection, list_id: int, now: datetime) -> set[str]:
+    """The entries of a list that nobody should call any more: who gave notice or ended since it was published, turned
+    out to be a test, or is known by a pseudonym only."""
     listed, accounts = risk_list_entries.c, CONTRACT["accounts"].c
-    there = sa.exists().where(accounts.account_id == listed.account_id)
-    return set(conn.scalars(sa.select(listed.account_id).where(listed.list_id == list_id, ~there)))
+    over = accounts.is_test.is_(sa.true()) | (accounts.notice_at <= now) | (accounts.ended_at <= now)
+    still = sa.exists().where(accounts.account_id == listed.account_id, ~sa.func.coalesce(over, sa.false()))
+    return set(conn.scalars(sa.select(listed.account_id).where(listed.list_id == list_id, ~still)))
 
 
 def _before(conn: Connection, list_id: int, source: RiskList, book: Book) -> tuple[RiskList, pl.DataFrame]:

@@ -132,6 +132,26 @@ def test_who_is_gone_and_who_is_held(told):
     assert (left["now"], left["parts"], left["place"]) == (None, None, None)
 
 
+@pytest.mark.parametrize("over", [{"notice_at": day(1)}, {"ended_at": day(1)}, {"is_test": True}])
+def test_who_left_since_the_run_is_not_called(either, over):
+    """The run is of before: what became known since counts at once, without a run in between."""
+    before = issue(either, capacity=2, buffer=1)
+    gone = names(before)[0]
+    row = {"account_id": gone, "started_at": day(500), "segment": "smb", **over}
+    upsert(either.engine, "accounts", pl.DataFrame([row]))
+    body = issue(either, capacity=2, since=before["list"]["list_id"])
+    assert gone not in names(body)
+    assert moves(body, "left") == {gone: "gone"}
+    assert body["list"]["population"]["pool"] == before["list"]["population"]["pool"] - 1
+
+
+def test_a_notice_for_later_is_no_notice_yet(told):
+    first = names(issue(told, capacity=1))
+    row = {"account_id": first[0], "started_at": day(500), "notice_at": day(-1), "segment": "smb"}
+    upsert(told.engine, "accounts", pl.DataFrame([row]))
+    assert names(issue(told, capacity=1)) == first
+
+
 WRONG = [
     ({}, "/capacity"),
     ({"capacity": 0}, "/capacity"),
