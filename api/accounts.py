@@ -11,7 +11,7 @@ from api.auth import needs
 from api.batches import MOST_ITEMS, STATUSES, field_errors, write
 from api.bodies import answer, invalid, json_body
 from api.contract import Resource, operation
-from api.errors import FieldError, Problem
+from api.errors import FieldError
 from api.service import the_service
 from api.streams import post_rows
 from models.accounts import ACCOUNTS
@@ -35,7 +35,6 @@ def put_account(account_id: str) -> Response:
     With `If-Match`, the tag of the account as it was read, it is stored only if nobody has changed it since (412
     otherwise); with `If-None-Match: *` only if it is new.
     """
-    _refuse_bare_slash()
     body = json_body()
     if body.get("account_id", account_id) != account_id:
         error = FieldError("/account_id", "invalid", "is not the id in the address")
@@ -67,15 +66,6 @@ def get_account(account_id: str) -> Response:
     row, tag = the_service().store.account(account_id)
     plain = {name: isoformat(value) if isinstance(value, datetime) else value for name, value in row.items()}
     return _tagged(answer(plain), tag)
-
-
-def _refuse_bare_slash() -> None:
-    """Raise `Problem` 404 for an id whose slash is not written %2F: what follows it is a misspelt address rather than
-    a part of an id, and would make an account nobody meant."""
-    rest = str(request.environ.get("RAW_URI", "")).partition("?")[0].rpartition("/v1/accounts/")[2]
-    if "/" in rest:
-        detail = "There is nothing at this address; a slash that belongs to an account's id is written %2F here."
-        raise Problem(404, "not_found", detail)
 
 
 def _condition() -> Condition | None:

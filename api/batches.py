@@ -111,7 +111,7 @@ def post_batch(service: Service, table: Table) -> Response:
     for status, number in counts.items():
         service.metrics.rows.labels(table.name, status).inc(number)
     errors = [error for line in lines for error in line.get("errors", ())][:MOST_ERRORS]
-    body = {**counts, **asdict(written.scores), "unknown_fields": written.unknown, "errors": errors, "items": lines}
+    body = {**counts, **asdict(written.scores), "unknown_fields": written.unknown, "errors": errors, "results": lines}
     return answer(body, 207 if counts["rejected"] else 200)
 
 

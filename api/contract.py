@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 import marshmallow as ma
 from flask import Flask, Response
 from flask_smorest import Api, Blueprint  # type: ignore[import-untyped]
-from werkzeug.routing import BaseConverter, Map, ValidationError
+from werkzeug.routing import Map
 
+from api import addresses
 from api.bodies import JSON, NDJSON
 from api.errors import PROBLEM, title
 from api.examples import Examples
 from api.idempotency import HEADER, METHODS
-from models.imports.convert import ID_LENGTH
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 SchemaLike = type[ma.Schema] | ma.Schema | Mapping[str, Any]
@@ -128,24 +128,9 @@ class Resource(Blueprint):  # type: ignore[misc]
         return declare
 
 
-class Ident(BaseConverter):
-    """An account id within an address: any text of 1-128 characters, slashes included."""
-
-    regex = "(?s:.+?)"
-    part_isolating = False
-
-    def to_python(self, value: str) -> str:
-        """The id itself."""
-        # U+FFFD stands for bytes that were no UTF-8: two different ids would become one.
-        if len(value) > ID_LENGTH or "\0" in value or "\ufffd" in value:
-            raise ValidationError
-        return value
-
-
 def install(app: Flask) -> Any:
-    """Give the application its converter and an empty OpenAPI document; gives the document's builder."""
-    app.url_map.converters["ident"] = Ident
-    app.url_map.merge_slashes = False
+    """Give the application its addresses and an empty OpenAPI document; gives the document's builder."""
+    addresses.install(app)
     app.config.update(
         API_TITLE="Ebbtide",
         API_VERSION="v1",

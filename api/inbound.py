@@ -44,7 +44,9 @@ class MessageLine(ma.Schema):
     received_at = fields.DateTime(required=True)
     subject = fields.String(required=True, allow_none=True, metadata=said("such as ticket:70; null: not read yet"))
     status = fields.String(required=True, validate=validate.OneOf(STATUSES))
-    attempts = fields.Integer(required=True)
+    attempts = fields.Integer(
+        required=True, metadata=said("how often a worker has taken it up since it came in or was asked for again")
+    )
     finished_at = fields.DateTime(required=True, allow_none=True)
     error = fields.String(required=True, allow_none=True, metadata=said("why it could not be read"))
 

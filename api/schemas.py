@@ -122,7 +122,7 @@ class BatchAnswer(Rescored):
         required=True,
         metadata=said("what is wrong with all rejected items, at most 100; `pointer` says which item"),
     )
-    items = fields.List(fields.Nested(RowResult), required=True)
+    results = fields.List(fields.Nested(RowResult), required=True)
 
 
 class AccountAnswer(Rescored):

@@ -293,7 +293,12 @@ class ScoreAnswer(ma.Schema):
     model = fields.Nested(ModelLine, required=True)
     scored = fields.Integer(required=True)
     rejected = fields.Integer(required=True)
-    items = fields.List(fields.Nested(ScoreResult), required=True)
+    errors = fields.List(
+        fields.Nested(FieldProblem),
+        required=True,
+        metadata=said("what is wrong with all rejected items, at most 100; `pointer` says which item"),
+    )
+    results = fields.List(fields.Nested(ScoreResult), required=True)
 
 
 class DataRange(ma.Schema):

@@ -13,7 +13,7 @@ from api import score_schemas as schemas
 from api.auth import needs, the_key
 from api.bodies import answer_text, encode, escape, instant, items_of, json_body, with_member
 from api.contract import Resource, operation
-from api.errors import FieldError, Problem
+from api.errors import MOST_ERRORS, FieldError, Problem
 from api.health import CODES, target_in
 from api.items import Item, Wanted
 from api.service import Service, the_service
@@ -97,9 +97,11 @@ def _observed_from(given: Any) -> datetime | None:
 
 def _answer(items: Sequence[Item], served: Served) -> Response:
     rejected = sum(bool(item.errors) for item in items)
-    head = {"model": payloads.model_line(served), "scored": len(items) - rejected, "rejected": rejected}
+    errors = [error.to_plain() for item in items for error in item.errors][:MOST_ERRORS]
+    counts = {"scored": len(items) - rejected, "rejected": rejected}
+    head = {"model": payloads.model_line(served), **counts, "errors": errors}
     lines = f"[{','.join(item.to_json() for item in items)}]"
-    return answer_text(with_member(encode(head), "items", lines), 207 if rejected else 200)
+    return answer_text(with_member(encode(head), "results", lines), 207 if rejected else 200)
 
 
 def _kind(item: Item) -> str | None:

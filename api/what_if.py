@@ -56,9 +56,10 @@ def post_what_if(account_id: str) -> Response:
     held = service.store.known([account_id], at)
     if held.accounts.is_empty():
         raise UnknownAccount(f"There is no account {account_id!r}.")
-    standing = standings(held, [now], served.model.require_history().label)["standing"][0]
-    if standing not in SCORED:
-        raise not_scored(NotScoredBecause(account_id, standing))
+    # While the feed is quiet an account may have begun since, and one that was there may have left.
+    for standing in standings(held, sorted({at, now}), served.model.require_history().label)["standing"]:
+        if standing not in SCORED:
+            raise not_scored(NotScoredBecause(account_id, standing))
     try:
         steps = what_if(served.model, held, account_id, at, levers, score)
     except NoSuchScore as error:

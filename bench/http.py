@@ -50,6 +50,8 @@ SIMULATED = 1_000
 #: Refits a fitted model carries for its intervals.
 REFITS = 20
 WEEKS = 80
+#: Between the two runs.
+EARLIER = timedelta(days=28)
 
 
 def empty() -> Flask:
@@ -116,8 +118,8 @@ def run(args: argparse.Namespace, folder: Path) -> None:
 
 
 def fill(url: str, artefacts: Path, accounts: int) -> tuple[str, list[str], dict[str, Any]]:
-    """A store of scored accounts: a simulated base, its scores repeated under other ids. Gives a key, the ids and
-    one account's features."""
+    """A store of scored accounts: a simulated base that was scored twice, four weeks apart, and copies of its accounts
+    and scores under other ids (not of its contacts). Gives a key, the ids and one account's features."""
     simulated = simulator.simulate(min(accounts, SIMULATED), WEEKS, "default", 1)
     shift = now() - timedelta(hours=1) - simulated.end
     tables = {name: _shifted(frame, shift) for name, frame in simulated.tables.items()}
@@ -128,12 +130,16 @@ def fill(url: str, artefacts: Path, accounts: int) -> tuple[str, list[str], dict
     migrate(engine)
     for name, frame in tables.items():
         upsert(engine, name, frame)
+    for moment in (as_of - EARLIER, as_of):
+        scoring.score_store(engine, model, moment, who="bench", clock=lambda: as_of, currency="EUR")
     scored = score_history(model, history, as_of, fresh=True, currency="EUR")
     entries = []
     ids: list[str] = []
     for copy in range(-(-accounts // scored.scores.height)):
         part = _renamed(scored, copy, accounts - len(ids))
-        save_scores(engine, scoring.to_store(model, part), scoring.kept(model, part), as_of)
+        if copy:
+            upsert(engine, "accounts", _copied(tables["accounts"], copy).join(part.scores, on="account_id", how="semi"))
+            save_scores(engine, scoring.to_store(model, part), scoring.kept(model, part), as_of)
         entries.append(lists.quiet_entries(model, part).select(*ENTRY_SCHEMA).cast(ENTRY_SCHEMA))  # type: ignore[arg-type]
         ids.extend(part.scores["account_id"])
     publish_list(
@@ -180,6 +186,12 @@ def _term(feature: Feature, dice: random.Random) -> Term:
 
 def _shifted(frame: pl.DataFrame, shift: timedelta) -> pl.DataFrame:
     return frame.with_columns(pl.col(pl.Datetime) + shift)
+
+
+def _copied(accounts: pl.DataFrame, copy: int) -> pl.DataFrame:
+    """Nobody has a thousand times as many accounts because there are as many copies: owners are copied, too."""
+    new = (pl.col("account_id") + f"-{copy}", pl.col("owner") + f"-{copy}", pl.lit(None, pl.String).alias("parent_id"))
+    return accounts.with_columns(*new)
 
 
 def _renamed(scored: Scored, copy: int, most: int) -> Scored:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from scipy.linalg import solve_triangular
 
 from models.errors import EbbtideError
+from models.health import expit
 
 Floats = npt.NDArray[np.float64]
 
@@ -159,7 +160,7 @@ def chunks(rows: int) -> Iterator[slice]:
 
 def _terms(eta: Floats, y: Floats, weights: Floats | None) -> tuple[float, Floats, Floats]:
     """The log likelihood at log-odds eta, what is left of y, and how strongly each row bends it."""
-    p = 1 / (1 + np.exp(-eta))
+    p = expit(eta)
     likelihood, residual, bend = y * eta - np.logaddexp(0.0, eta), y - p, p * (1 - p)
     if weights is None:
         return float(likelihood.sum()), residual, bend

@@ -151,7 +151,10 @@ def put_off(
         first = sa.func.coalesce(columns.failing_since, sa.literal(now, columns.failing_since.type))
         change: dict[str, Any] = {"failing_since": first}
         if pause_until is not None:
-            change["paused_until"] = pause_until
+            # Messages that were under way together are refused together; the longest wish holds.
+            longer = columns.paused_until > pause_until
+            until = sa.literal(pause_until, columns.paused_until.type)
+            change["paused_until"] = sa.case((longer, columns.paused_until), else_=until)
         if gone:
             change |= {"enabled": False, "disabled_at": now, "disabled_why": "gone"}
         conn.execute(webhook_endpoints.update().where(theirs).values(change))

@@ -103,6 +103,8 @@ def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: object) -> No
     cursor.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
     cursor.execute(f"PRAGMA wal_autocheckpoint = {LOG_BYTES // PAGE_BYTES}")
     cursor.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
+    # What is deleted or replaced is overwritten within the pages that are written anyway.
+    cursor.execute("PRAGMA secure_delete = FAST")
     cursor.close()
 
 
@@ -141,6 +143,26 @@ def writing(target: Engine | Connection) -> Iterator[Connection]:
         return
     with target.connect() as conn, writing(conn) as began:
         yield began
+
+
+@contextmanager
+def overwriting(engine: Engine) -> Iterator[Connection]:
+    """A transaction like `writing` whose deleted rows do not stay readable in the file of SQLite: pages that become
+    free are overwritten, too, and the log is emptied into the file, unless somebody is reading from it just then."""
+    if engine.dialect.name != "sqlite":
+        with writing(engine) as conn:
+            yield conn
+        return
+    with engine.connect() as conn:
+        raw = conn.connection.driver_connection
+        assert raw is not None
+        raw.execute("PRAGMA secure_delete = ON").fetchall()
+        try:
+            with writing(conn) as began:
+                yield began
+        finally:
+            raw.execute("PRAGMA secure_delete = FAST").fetchall()
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def one_at_a_time(conn: Connection, work: str) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from models.history import TABLES
 from models.store.audit import By, audit
-from models.store.engine import reading, writing
+from models.store.engine import overwriting, reading, writing
 from models.store.erased import Kind, digest, pseudonym, the_key
 from models.store.outbox import forget_account
 from models.store.scores import stored
@@ -323,7 +323,7 @@ def erase(engine: Engine, kind: Kind, ident: str, by: By) -> Erasure:
 
     Somebody who stands as an account of his own (an orphan that contacts name) is erased as one, too.
     """
-    with writing(engine) as conn:
+    with overwriting(engine) as conn:
         key = the_key(conn, alone=True)
         alias = pseudonym(key, kind, ident)
         accounts = CONTRACT["accounts"]

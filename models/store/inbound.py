@@ -22,6 +22,8 @@ LEASE = timedelta(minutes=5)
 #: Messages about one subject that are read together, the latest; more are never told of one ticket.
 MOST_TOGETHER = 2_000
 MOST_REPLAYED = 1_000
+#: A message that was taken up so often and never came to an end, not even to a failure, ended the workers that read it.
+MOST_ATTEMPTS = 5
 _LONGEST_ERROR = 500
 
 
@@ -61,7 +63,8 @@ def keep(engine: Engine, door: str, body: bytes, now: datetime) -> bool:
 
 
 def claim(engine: Engine, now: datetime, lease: timedelta = LEASE) -> Claim | None:
-    """Take the message that has been waiting longest; None where there is none."""
+    """Take the message that has been waiting longest; None where there is none. One that outlived `MOST_ATTEMPTS`
+    claims has failed."""
     columns = inbound_messages.c
     waiting = (
         sa.select(columns.message_no, columns.door, columns.body)
@@ -71,12 +74,22 @@ def claim(engine: Engine, now: datetime, lease: timedelta = LEASE) -> Claim | No
         .with_for_update(skip_locked=True)
     )
     with writing(engine) as conn:
+        _give_up(conn, now)
         row = conn.execute(waiting).one_or_none()
         if row is None:
             return None
         taken = {"due_at": now + lease, "attempts": columns.attempts + 1}
         conn.execute(inbound_messages.update().where(columns.message_no == row.message_no).values(taken))
     return Claim(row.message_no, row.door, row.body)
+
+
+def _give_up(conn: Connection, now: datetime) -> None:
+    """What no worker survives is kept for somebody to look at, and the others get their turn."""
+    columns = inbound_messages.c
+    hopeless = (columns.status == "pending") & (columns.due_at <= now) & (columns.attempts >= MOST_ATTEMPTS)
+    why = f"It was taken up {MOST_ATTEMPTS} times, and each time the worker ended before it did."
+    failed = {"status": "failed", "due_at": None, "finished_at": now, "error": why}
+    conn.execute(inbound_messages.update().where(hopeless).values(failed))
 
 
 def name_subject(engine: Engine, held: Claim, subject: str) -> None:
@@ -144,6 +157,6 @@ def replay(
                 columns.status == "failed", columns.received_at >= failed_since
             )
             wanted = list(conn.scalars(failed.order_by(columns.message_no).limit(MOST_REPLAYED)))
-        again = {"status": "pending", "due_at": now, "finished_at": None}
+        again = {"status": "pending", "due_at": now, "finished_at": None, "attempts": 0}
         conn.execute(inbound_messages.update().where(columns.message_no.in_(wanted)).values(again))
     return len(wanted)

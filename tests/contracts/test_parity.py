@@ -165,7 +165,7 @@ def test_asked_for_as_of_now(served, scored, matrix):
     items = [{"account_id": account} for account in scored]
     got = served.post("/v1/scores", {"items": items, "reasons": "all"})
     assert got.status_code == 200
-    for account, item in zip(scored, got.json["items"], strict=True):
+    for account, item in zip(scored, got.json["results"], strict=True):
         assert_parity(item["score"]["explanation"], matrix[account])
         assert_adds_up(item["score"])
 
@@ -186,7 +186,7 @@ def test_sent_as_raw_history(served, scored, matrix, base):
     body = {"items": items, "reasons": "all", "observed_from": isoformat(first)}
     got = served.post("/v1/scores", body)
     assert got.status_code == 200, got.json
-    for account, item in zip(scored, got.json["items"], strict=True):
+    for account, item in zip(scored, got.json["results"], strict=True):
         assert_parity(item["score"]["explanation"], matrix[account])
         assert_adds_up(item["score"])
         stored = served.get(f"/v1/accounts/{account}/health").json
@@ -197,7 +197,7 @@ def test_sent_as_raw_history(served, scored, matrix, base):
 def test_features_sent_by_name(served, scored, matrix):
     items = [{"features": matrix[account]} for account in scored]
     got = served.post("/v1/scores", {"items": items, "reasons": "all"}).json
-    for account, item in zip(scored, got["items"], strict=True):
+    for account, item in zip(scored, got["results"], strict=True):
         assert_parity(item["score"]["explanation"], matrix[account])
         stored = served.get(f"/v1/accounts/{account}/health").json
         for name in ("health", "health_unclipped", "p_churn", "p_silent", "p_vocal", "components"):

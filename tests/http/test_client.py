@@ -71,7 +71,7 @@ def test_a_generated_client_does_a_days_work(told: Served, address: str, generat
     client = importlib.import_module(generated).AuthenticatedClient(address, told.keys["admin"])
     contact = {"interaction_id": "T-1", "account_id": "A-7", "opened_at": "2026-05-30T09:00:00Z", "kind": "problem"}
     stored = ask("interactions.post_interactions", body=made("InteractionBatch", {"items": [contact]}))
-    assert [item.status for item in stored.items] == ["created"]
+    assert [item.status for item in stored.results] == ["created"]
     health = ask("health.get_health", "A-7")
     assert health.account_id == "A-7"
     assert abs(50 + sum(health.components.to_dict().values()) - health.health_unclipped) < 1e-6

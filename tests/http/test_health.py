@@ -9,6 +9,7 @@ import pytest
 from models.features import COMPONENTS
 from tests.http.cast import NOW, day
 from tests.http.conftest import serve
+from tests.http.test_errors import assert_problem
 
 
 def logit(p: float) -> float:
@@ -101,8 +102,9 @@ def _one(account_id: str):
 
 
 def test_an_id_may_hold_slashes_and_spaces(told):
-    assert told.get("/v1/accounts/a/b c/health").json["account_id"] == "a/b c"
     assert told.get("/v1/accounts/a%2Fb%20c/health").json["account_id"] == "a/b c"
+    assert told.get("/v1/accounts/a%2fb c/health?fields=account_id").json == {"account_id": "a/b c"}
+    assert_problem(told.get("/v1/accounts/a/b c/health"), 404, "not_found")
 
 
 def test_unknown_revenue_is_unknown_loss(told):

@@ -132,7 +132,7 @@ def test_the_poisoned_are_kept_with_their_reason_and_stop_nobody(doors):
     assert doors.post("/v1/inbound/replay", {"messages": numbers}).json == {"replayed": 1}
     assert doors.post("/v1/inbound/replay", {"failed_since": NOW.isoformat()}).json == {"replayed": 3}
     assert read(doors) == 4
-    assert [row.attempts for row in kept(doors)] == [2, 2, 2, 2, 1]
+    assert [row.attempts for row in kept(doors)] == [1, 1, 1, 1, 1]  # counted anew
     assert_problem(doors.post("/v1/inbound/replay", {"messages": [10**6]}), 422, "invalid_data")
     for body in ({}, {"messages": ["1"]}, {"failed_since": 3}, {"messages": [1], "failed_since": "x"}):
         assert_problem(doors.post("/v1/inbound/replay", body), 422, "invalid_body")
@@ -170,6 +170,20 @@ def test_what_a_dead_worker_held_is_read_by_another(doors):
     assert inbound.claim(doors.engine, NOW) is not None
     assert inbound.claim(doors.engine, NOW + inbound.LEASE - timedelta(seconds=1)) is None
     assert inbound.claim(doors.engine, NOW + inbound.LEASE) is not None
+
+
+def test_what_ends_every_worker_is_given_up_and_can_be_read_again(doors):
+    tell(doors, told()[0])
+    now = NOW
+    for _ in range(inbound.MOST_ATTEMPTS):
+        assert inbound.claim(doors.engine, now) is not None
+        now += inbound.LEASE
+    assert inbound.claim(doors.engine, now) is None
+    [row] = kept(doors)
+    assert (row.status, row.finished_at, row.due_at) == ("failed", now, None)
+    assert row.error == "It was taken up 5 times, and each time the worker ended before it did."
+    assert inbound.replay(doors.engine, now, [row.message_no]) == 1
+    assert inbound.claim(doors.engine, now) is not None
 
 
 def test_several_workers_read_each_message_once(doors):

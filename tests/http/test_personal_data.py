@@ -85,7 +85,7 @@ def test_it_comes_back_only_when_told(served):
     assert_problem(again, 422, "invalid_body")
     assert again.json["errors"][0]["code"] == "erased_account"
     many = served.post("/v1/interactions", {"items": [contact("slipping"), contact("healthy")]}).json
-    assert [(item["status"], item.get("errors", [{}])[0].get("code")) for item in many["items"]] == [
+    assert [(item["status"], item.get("errors", [{}])[0].get("code")) for item in many["results"]] == [
         ("rejected", "erased_account"),
         ("created", None),
     ]

@@ -46,6 +46,6 @@ def test_an_id_that_is_no_text_is_no_account(told):
 def test_values_that_would_break_everybody_elses_are_refused(told, path, item, column):
     answer = told.post(path, {"items": [item]})
     assert answer.status_code == 207
-    (result,) = answer.json["items"]
+    (result,) = answer.json["results"]
     assert result["status"] == "rejected"
     assert column in result["errors"][0]["pointer"]

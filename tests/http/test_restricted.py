@@ -142,7 +142,7 @@ def test_a_cursor_of_another_key_is_refused(ana):
 
 def test_scores_on_demand(ana):
     body = {"items": [{"id": "1", "account_id": name} for name in (MINE, THEIRS, NOBODYS)]}
-    mine, theirs, nobodys = ana.post("/v1/scores", body, "ana").json["items"]
+    mine, theirs, nobodys = ana.post("/v1/scores", body, "ana").json["results"]
     assert mine["status"] == "scored"
     as_nobody = json.loads(json.dumps(nobodys).replace(NOBODYS, THEIRS).replace("/items/2", "/items/1"))
     assert theirs == as_nobody
@@ -178,7 +178,7 @@ def test_rows_whose_ids_are_everybodys_are_not_hers_to_write(ana, path):
 def test_she_writes_accounts_of_hers(alone):
     row = {"owner": ANA, "segment": "smb", "name": "New name", "started_at": day(500).isoformat()}
     items = [{"account_id": name, **row} for name in (MINE, THEIRS, NOBODYS)]
-    mine, theirs, nobodys = alone.post("/v1/accounts", {"items": items}, "ana_writes").json["items"]
+    mine, theirs, nobodys = alone.post("/v1/accounts", {"items": items}, "ana_writes").json["results"]
     assert mine["status"] == "updated"
     assert theirs == json.loads(json.dumps(nobodys).replace(NOBODYS, THEIRS).replace("/items/2", "/items/1"))
     assert theirs["errors"][0]["code"] == "unknown_account"
@@ -200,7 +200,7 @@ def test_she_writes_measures_of_hers(alone):
     row = {"name": "logins", "value": 3, "at": day(2).isoformat()}
     items = [{"account_id": name, **row} for name in (MINE, THEIRS, NOBODYS)]
     got = alone.post("/v1/measures", {"items": items}, "ana_writes").json
-    assert [item["status"] for item in got["items"]] == ["created", "rejected", "rejected"]
+    assert [item["status"] for item in got["results"]] == ["created", "rejected", "rejected"]
     with alone.engine.connect() as conn:
         assert conn.scalars(sa.text("SELECT account_id FROM measures")).all() == [MINE]
 
@@ -232,7 +232,7 @@ def test_a_score_key_scores_what_it_sends_and_reads_nothing(told):
     got = told.post(
         "/v1/scores", {"items": [{"features": {}}, {"account_id": MINE}, {"account_id": NOBODYS}]}, "scores"
     )
-    assert [item["status"] for item in got.json["items"]] == ["scored", "rejected", "rejected"]
-    assert {item["errors"][0]["code"] for item in got.json["items"][1:]} == {"forbidden"}
+    assert [item["status"] for item in got.json["results"]] == ["scored", "rejected", "rejected"]
+    assert {item["errors"][0]["code"] for item in got.json["results"][1:]} == {"forbidden"}
     assert told.get(f"/v1/accounts/{MINE}/health", "scores").status_code == 403
     assert told.post("/v1/scores", {"items": [{"account_id": MINE}]}, "reader").status_code == 200, "read includes it"

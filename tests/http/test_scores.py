@@ -40,7 +40,7 @@ def test_features_by_name(served):
     assert got.status_code == 200
     assert got.json["model"]["id"] == served.model_id
     assert (got.json["scored"], got.json["rejected"]) == (1, 0)
-    (item,) = got.json["items"]
+    (item,) = got.json["results"]
     assert (item["id"], item["status"]) == ("mine", "scored")
     assert item["score"]["health_unclipped"] == pytest.approx(50 + sum(item["score"]["components"].values()), abs=1e-9)
     assert len(item["score"]["explanation"]["reasons"]) <= 3
@@ -48,16 +48,16 @@ def test_features_by_name(served):
 
 
 def test_missing_features_are_unknown_not_zero(served):
-    given, absent = scores(served, {"features": {"repeat_rate_90d": None}}, {"features": {}}).json["items"]
+    given, absent = scores(served, {"features": {"repeat_rate_90d": None}}, {"features": {}}).json["results"]
     assert given["score"] == absent["score"]
-    zero = scores(served, {"features": dict.fromkeys(FEATURES.numeric, 0)}).json["items"][0]
+    zero = scores(served, {"features": dict.fromkeys(FEATURES.numeric, 0)}).json["results"][0]
     assert zero["score"]["health"] != absent["score"]["health"]
 
 
 def test_an_unknown_feature_gets_a_hint_and_the_others_are_scored(served):
     got = scores(served, {"id": "a", "features": {"repeat_rate_90": 1}}, {"id": "b", "features": {}})
     assert got.status_code == 207
-    bad, good = got.json["items"]
+    bad, good = got.json["results"]
     assert bad["errors"] == [
         {
             "pointer": "/items/0/features/repeat_rate_90",
@@ -85,14 +85,14 @@ def test_an_unknown_feature_gets_a_hint_and_the_others_are_scored(served):
 def test_features_that_do_not_fit(served, features, pointer):
     got = scores(served, {"features": features})
     assert got.status_code == 207
-    (error,) = got.json["items"][0]["errors"]
+    (error,) = got.json["results"][0]["errors"]
     assert error["pointer"] == "/items/0/features" + pointer
 
 
 def test_a_stored_account_as_of_now(told):
     got = scores(told, {"account_id": "slipping"}, {"account_id": "gone"}, {"account_id": "nobody"}, reasons="all")
     assert got.status_code == 207
-    good, gone, nobody = got.json["items"]
+    good, gone, nobody = got.json["results"]
     stored = told.get("/v1/accounts/slipping/health").json
     assert {name: stored[name] for name in good["score"]} == good["score"]
     assert gone["errors"][0]["code"] == "account_ended"
@@ -105,22 +105,22 @@ def test_a_raw_history_scores_as_the_stored_account(told):
     got = scores(told, {"id": "r", **raw("slipping")}, reasons="all", observed_from=first)
     assert got.status_code == 200, got.json
     stored = told.get("/v1/accounts/slipping/health").json
-    score = got.json["items"][0]["score"]
+    score = got.json["results"][0]["score"]
     assert {name: stored[name] for name in score} == score
 
 
 def test_raw_histories_do_not_touch_each_other(told):
     """The same ids in two items, and one account alone equals itself among others."""
-    alone = scores(told, raw("slipping")).json["items"][0]
-    together = scores(told, raw("fading"), raw("slipping"), raw("slipping"), raw("vocal")).json["items"]
+    alone = scores(told, raw("slipping")).json["results"][0]
+    together = scores(told, raw("fading"), raw("slipping"), raw("slipping"), raw("vocal")).json["results"]
     assert together[1] == together[2] == alone
     assert together[0]["score"]["health"] != alone["score"]["health"]
 
 
 def test_a_raw_history_as_of_then(told):
-    then = scores(told, raw("slipping") | {"as_of": isoformat(day(150))}).json["items"][0]["score"]
+    then = scores(told, raw("slipping") | {"as_of": isoformat(day(150))}).json["results"][0]["score"]
     assert then["as_of"] == isoformat(day(150))
-    assert then["health"] != scores(told, raw("slipping")).json["items"][0]["score"]["health"]
+    assert then["health"] != scores(told, raw("slipping")).json["results"][0]["score"]["health"]
 
 
 def test_a_bad_row_of_a_raw_history_is_named(told):
@@ -130,7 +130,7 @@ def test_a_bad_row_of_a_raw_history_is_named(told):
     item["surveys"] = [{"survey_id": 7, "instrument": "csat", "sent_at": isoformat(NOW)}]
     got = scores(told, {"features": {}}, item)
     assert got.status_code == 207
-    errors = {error["pointer"]: error["message"] for error in got.json["items"][1]["errors"]}
+    errors = {error["pointer"]: error["message"] for error in got.json["results"][1]["errors"]}
     assert errors["/items/1/interactions/2/opened_at"] == "is not an ISO 8601 time"
     assert errors["/items/1/interactions/3/account_id"] == "is another account than the item's"
     assert errors["/items/1/surveys/0/survey_id"] == "must be text"
@@ -139,13 +139,13 @@ def test_a_bad_row_of_a_raw_history_is_named(told):
 def test_a_raw_history_needs_to_say_since_when(told):
     item = raw("undated")
     got = scores(told, item)
-    assert got.json["items"][0]["errors"][0]["pointer"] == "/items/0/account/started_at"
+    assert got.json["results"][0]["errors"][0]["pointer"] == "/items/0/account/started_at"
     assert scores(told, item, observed_from="2025-01-01T00:00:00Z").status_code == 200
 
 
 def test_a_raw_account_that_gets_no_score(told):
     got = scores(told, raw("gone"), raw("test"), raw("leaving"), raw("future"))
-    assert [item["errors"][0]["code"] for item in got.json["items"]] == [
+    assert [item["errors"][0]["code"] for item in got.json["results"]] == [
         "account_ended", "account_is_test", "account_leaving", "account_not_started",
     ]  # fmt: skip
 
@@ -171,7 +171,7 @@ def test_items_that_are_no_items(served, item, pointer, code):
     got = scores(served, item)
     assert got.status_code == 207
     assert {"pointer": f"/items/0{pointer}", "code": code} in [
-        {name: error[name] for name in ("pointer", "code")} for error in got.json["items"][0]["errors"]
+        {name: error[name] for name in ("pointer", "code")} for error in got.json["results"][0]["errors"]
     ]
 
 
@@ -198,15 +198,15 @@ def test_options_that_are_none(served, more):
 
 def test_reasons_all_none_and_top(served):
     item = {"features": {"repeat_rate_90d": 0.9}}
-    everything = scores(served, item, reasons="all").json["items"][0]["score"]
+    everything = scores(served, item, reasons="all").json["results"][0]["score"]
     added = everything["explanation"]["base_log_odds"] + sum(
         reason["log_odds"] for reason in everything["explanation"]["reasons"]
     )
     assert added == pytest.approx(everything["explanation"]["log_odds"], abs=1e-9)
-    nothing = scores(served, item, reasons="none").json["items"][0]["score"]
+    nothing = scores(served, item, reasons="none").json["results"][0]["score"]
     assert "explanation" not in nothing
     assert nothing == {name: value for name, value in everything.items() if name != "explanation"}
-    silent = scores(served, item, target="silent").json["items"][0]["score"]["explanation"]
+    silent = scores(served, item, target="silent").json["results"][0]["score"]["explanation"]
     assert silent["target"] == "silent"
 
 

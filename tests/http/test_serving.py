@@ -150,4 +150,4 @@ def test_stored_scores_keep_their_own_model_after_a_swap(told, root, monkeypatch
     assert served.get("/v1/accounts/slipping/health").json == before
     rescored = served.post("/v1/scores", {"items": [{"account_id": "slipping"}]}).json
     assert rescored["model"]["id"] == second
-    assert rescored["items"][0]["score"]["p_churn"] > before["p_churn"]
+    assert rescored["results"][0]["score"]["p_churn"] > before["p_churn"]

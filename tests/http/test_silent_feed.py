@@ -99,6 +99,12 @@ def test_nobody_turns_red_and_everything_says_why(dead):
     head = dead.get("/v1/risk-lists/silent").json["list"]
     assert head["contacts_quiet_since"] == said
     assert head["as_of"] < day(DIED - 1).isoformat()
+    young = pl.DataFrame([{"account_id": "new", "started_at": day(5), "segment": "smb"}])
+    upsert(engine, "accounts", young)
+    asked = dead.get("/v1/accounts/new/health")
+    assert (asked.status_code, asked.json["code"]) == (409, "not_scored_yet")
+    asked = dead.post("/v1/accounts/new/what-if", {"levers": ["close_escalation"]})
+    assert (asked.status_code, asked.json["code"]) == (409, "account_not_started")
     issued = dead.post("/v1/risk-lists", {"capacity": 5}).json["list"]
     assert issued["parameters"]["contacts_quiet_since"] == said
     fresh = dead.get("/v1/freshness?account_id=c07").json
@@ -119,7 +125,7 @@ def test_what_arrives_meanwhile_turns_nobody_red_either(dead):
     answer = dead.post("/v1/surveys", {"items": surveys}).json
     assert (answer["created"], answer["rescored"]) == (60, 60)
     assert bands(dead) == before
-    asked = dead.post("/v1/scores", {"items": [{"id": name, "account_id": name} for name in before]}).json["items"]
+    asked = dead.post("/v1/scores", {"items": [{"id": name, "account_id": name} for name in before]}).json["results"]
     assert {item["id"]: item["score"]["band"] for item in asked} == before
     for name in sorted(before)[::6]:
         if_done = dead.post(f"/v1/accounts/{name}/what-if", {"levers": ["close_escalation"]}).json

@@ -77,7 +77,7 @@ def scored(served, features: dict, **more) -> dict:
         "/v1/scores", {"items": [{"features": features, "as_of": MONDAY.isoformat()}], "reasons": "all", **more}
     )
     assert got.status_code == 200, got.json
-    return got.json["items"][0]["score"]
+    return got.json["results"][0]["score"]
 
 
 def test_a_row_is_scored_with_health_and_reasons(table) -> None:
@@ -109,7 +109,7 @@ def test_requests_and_files_read_alike(table, many) -> None:
     assert not made.problems
     expected = score_features(model(), made.frame)
     items = [{"features": ROW, "as_of": "2026-03-02T00:00:00Z"}] * many
-    got = table.post("/v1/scores", {"items": items}).json["items"]
+    got = table.post("/v1/scores", {"items": items}).json["results"]
     assert [item["score"]["p_churn"] for item in got] == expected["p_churn"].to_list()
     assert [item["score"]["health"] for item in got] == expected["health"].to_list()
 
@@ -148,7 +148,7 @@ def test_ways_of_saying_the_same(table, features, same) -> None:
 def test_what_cannot_be_read_is_refused(table, features, pointer, code, said) -> None:
     got = table.post("/v1/scores", {"items": [{"features": features}, {"features": ROW}]})
     assert got.status_code == 207
-    refused, fine = got.json["items"]
+    refused, fine = got.json["results"]
     assert fine["status"] == "scored"
     (error,) = refused["errors"]
     assert error["pointer"].endswith(pointer)
@@ -158,12 +158,12 @@ def test_what_cannot_be_read_is_refused(table, features, pointer, code, said) ->
 
 def test_a_moment_that_is_none_is_refused(table) -> None:
     got = table.post("/v1/scores", {"items": [{"features": ROW, "as_of": "later"}]})
-    assert got.json["items"][0]["errors"][0]["pointer"].endswith("/as_of")
+    assert got.json["results"][0]["errors"][0]["pointer"].endswith("/as_of")
 
 
 def test_accounts_are_not_its_business(table) -> None:
     items = [{"account_id": "a"}, {"account": {"account_id": "b", "started_at": "2025-01-01T00:00:00Z"}}]
-    got = table.post("/v1/scores", {"items": items}).json["items"]
+    got = table.post("/v1/scores", {"items": items}).json["results"]
     assert [item["errors"][0]["code"] for item in got] == ["model_reads_table"] * 2
     assert "POST /v1/scores with `features`" in got[0]["errors"][0]["message"]
     assert_problem(

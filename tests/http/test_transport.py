@@ -69,7 +69,7 @@ def send(served, content: bytes, encoding: str = "gzip"):
 def test_bodies_may_be_packed(served):
     body = json.dumps({"items": [{"account_id": "packed", "name": "x" * 1000}]}).encode()
     got = send(served, packed(body))
-    assert (got.status_code, got.json["items"][0]["status"]) == (200, "created")
+    assert (got.status_code, got.json["results"][0]["status"]) == (200, "created")
     assert send(served, body, "identity").status_code == 200
 
 

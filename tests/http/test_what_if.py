@@ -59,13 +59,13 @@ def test_it_is_what_would_be_said_had_it_been_done(troubled):
     """The same rows, stored, give the same score to the bit."""
     body = troubled.post(PATH, {"levers": ["close_escalation"]}).json
     asked = {"items": [{"account_id": "slipping"}], "reasons": "none"}
-    now = troubled.post("/v1/scores", asked).json["items"][0]["score"]
+    now = troubled.post("/v1/scores", asked).json["results"][0]["score"]
     assert (body["now"]["p_churn"], body["now"]["health"]) == (now["p_churn"], now["health"])
     just = NOW - timedelta(microseconds=1)
     done = {"resolved_at": just, "outcome": "resolved", "updated_at": just, "first_response_at": just}
     closed = ticket("escalated", day(9), known=day(9)) | done | {"escalated_at": day(8), "abandoned": False}
     upsert(troubled.engine, "interactions", pl.DataFrame([closed]))
-    then = troubled.post("/v1/scores", asked).json["items"][0]["score"]
+    then = troubled.post("/v1/scores", asked).json["results"][0]["score"]
     assert (body["then"]["p_churn"], body["then"]["health"]) == (then["p_churn"], then["health"])
     again = troubled.post(PATH, {"levers": ["close_escalation"]}).json
     assert (again["parts"][0]["rows"], again["log_odds"]) == ([], 0)

@@ -3,11 +3,13 @@
 import time
 
 import pytest
+import sqlalchemy as sa
 
 from api.batches import MOST_ITEMS
 from api.rescoring import MOST_INLINE
 from models.clock import isoformat
 from models.store.history import read_history
+from models.store.tables import CONTRACT
 from tests.http.cast import NOW, day
 from tests.http.conftest import serve
 from tests.http.test_scores import plain
@@ -45,12 +47,28 @@ def test_put_creates_updates_and_leaves_alone(either):
 
 
 def test_a_misspelt_address_makes_no_account(served):
-    for path in ("/v1/accounts/a/overide", "/v1/accounts/a/health?x=1", "/v1/accounts/a/"):
-        got = served.put(path, {"mrr": 1})
-        assert (got.status_code, got.json["code"]) == (404, "not_found")
-        assert "%2F" in got.json["detail"]
+    wrong = {"a/overide": "not_found", "a/health?x=1": "method_not_allowed", "a/": "not_found"}
+    for path, code in wrong.items():
+        assert served.put(f"/v1/accounts/{path}", {"mrr": 1}).json["code"] == code
+    with served.engine.connect() as conn:
+        assert conn.scalar(sa.select(sa.func.count()).select_from(CONTRACT["accounts"])) == 0
     assert served.put("/v1/accounts/a%2Fb", {"mrr": 1}).json["id"] == "a/b"
     assert served.get("/v1/accounts/a%2Fb").json["account_id"] == "a/b"
+
+
+def test_an_id_may_look_like_an_address(served):
+    """What is written %2F belongs to the id, wherever it leads when it does not."""
+    assert served.put("/v1/accounts/a", {"name": "A"}).json["id"] == "a"
+    assert served.put("/v1/accounts/a%2Fhealth", {"name": "Another"}).json["id"] == "a/health"
+    assert served.get("/v1/accounts/a%2fhealth").json["name"] == "Another"
+    for path in ("/v1/accounts/a%2Fhealth/health", "/v1/accounts/a/health"):
+        who = path.removesuffix("/health").rpartition("accounts/")[2].replace("%2F", "/")
+        assert served.get(path).json["account_id"] == who
+    assert served.get("/v1%2Faccounts/a").json["code"] == "not_found"
+    assert served.put("/v1/accounts/a%00b", {"name": "None"}).json["code"] == "not_found"
+    behind = {"RAW_URI": "/", "REQUEST_URI": "/"}
+    lost = served.client.get("/v1/accounts/a", headers=served.headers(), environ_overrides=behind)
+    assert lost.json["name"] == "A"
 
 
 def test_what_put_leaves_out_is_unknown(told):
@@ -109,7 +127,7 @@ def test_a_batch_twice_changes_nothing(either, path):
     assert (first.json["created"], first.json["rescored"]) == (2, 2 if path != "surveys" else 1)
     again = either.post(f"/v1/{path}", {"items": items})
     assert (again.json["unchanged"], again.json["rescored"]) == (2, 0)
-    assert [item["status"] for item in again.json["items"]] == ["unchanged", "unchanged"]
+    assert [item["status"] for item in again.json["results"]] == ["unchanged", "unchanged"]
 
 
 def test_a_bad_item_never_stops_a_good_one(served):
@@ -132,7 +150,7 @@ def test_a_bad_item_never_stops_a_good_one(served):
     assert (got.json["created"], got.json["rejected"]) == (1, len(items) - 1)
     told = [
         (error["pointer"], error["code"], error["message"])
-        for item in got.json["items"]
+        for item in got.json["results"]
         for error in item.get("errors", ())
     ]
     assert told == [
@@ -150,7 +168,7 @@ def test_a_bad_item_never_stops_a_good_one(served):
         ("/items/10/wait_seconds", "invalid", "is too large"),
         ("/items/11/escalated_at", "invalid", "must be text"),
     ]
-    assert got.json["items"][5]["id"] is None
+    assert got.json["results"][5]["id"] is None
     assert stored(served, "a").interactions["interaction_id"].to_list() == ["i1"]
 
 
@@ -253,8 +271,8 @@ def test_a_batch_of_too_many(served):
 
 def test_the_last_of_equal_ids_wins(served):
     got = served.post("/v1/accounts", {"items": [account("a", mrr=1), account("a", mrr=2)]})
-    assert [item["status"] for item in got.json["items"]] == ["unchanged", "created"]
-    assert got.json["items"][0]["note"]
+    assert [item["status"] for item in got.json["results"]] == ["unchanged", "created"]
+    assert got.json["results"][0]["note"]
     assert stored(served, "a").accounts["mrr"].to_list() == [2]
 
 
@@ -279,7 +297,7 @@ def test_half_a_scale_is_none(served):
         {"survey_id": "6", "instrument": "mood", **asked, "scale_min": None},
     ]
     got = served.post("/v1/surveys", {"items": items})
-    assert [item["status"] for item in got.json["items"]] == ["rejected"] * 3 + ["created"] * 3
-    assert [item["errors"][0]["pointer"] for item in got.json["items"][:3]] == [
+    assert [item["status"] for item in got.json["results"]] == ["rejected"] * 3 + ["created"] * 3
+    assert [item["errors"][0]["pointer"] for item in got.json["results"][:3]] == [
         "/items/0/scale_max", "/items/1/scale_max", "/items/2/score",
     ]  # fmt: skip

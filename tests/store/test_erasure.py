@@ -5,6 +5,7 @@ import threading
 import zlib
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -122,6 +123,22 @@ def test_nothing_of_an_erased_account_is_left_anywhere(store: Engine) -> None:
     # the others stay as they were, and the child has forgotten its parent
     assert [(a["account_id"], a["parent_id"]) for a in stored(store, "accounts")] == [("borea", None), ("child", None)]
     assert [i["contact_id"] for i in stored(store, "interactions")] == ["ana"]
+
+
+def test_the_file_itself_holds_nothing_of_it_any_more(sqlite_store: Engine) -> None:
+    """SQLite leaves what was deleted lie in its pages and in its log, where any editor finds it."""
+    fill(sqlite_store)
+    many = [{"interaction_id": f"n{i}", "account_id": "acme", "opened_at": T} for i in range(2_000)]
+    upsert(sqlite_store, "interactions", rows("interactions", *many))
+    path = Path(sqlite_store.url.database or "")
+    files = (path, path.with_name(f"{path.name}-wal"))
+    assert any(b"acme" in file.read_bytes() for file in files)
+    erase(sqlite_store, "account", "acme", BY)
+    for file in files:
+        assert b"acme" not in file.read_bytes().lower()
+    # connections go on as before
+    with sqlite_store.connect() as conn:
+        assert conn.exec_driver_sql("PRAGMA secure_delete").scalar() == 2
 
 
 def test_lists_still_count(sqlite_store: Engine) -> None:

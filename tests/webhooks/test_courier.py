@@ -200,6 +200,21 @@ def test_one_that_was_slow_does_not_undo_what_its_successor_did(sqlite_store):
     assert (row.status, row.last_status, len(row.log)) == ("delivered", 200, 2)
 
 
+def test_of_two_wishes_to_wait_the_longer_one_holds(sqlite_store):
+    """Messages that were sent together are answered together, in whatever order."""
+    from models.store.outbox import distribute
+
+    endpoint_id, _ = subscribe(sqlite_store)
+    happen(sqlite_store, *(moved(who, "watch", "critical") for who in "abc"))
+    distribute(sqlite_store, NOW)
+    together = [claim(sqlite_store, endpoint_id, NOW) for _ in range(3)]
+    for held, minutes, until in zip(together, (10, 2, 20), (10, 10, 20), strict=True):
+        assert held is not None
+        wish = NOW + minutes * MINUTE
+        deliveries.put_off(sqlite_store, held, 429, "answered 429", NOW, again_at=wish, pause_until=wish)
+        assert endpoint(sqlite_store, endpoint_id).paused_until == NOW + until * MINUTE
+
+
 def test_a_channel_gets_a_line_of_text(sqlite_store):
     clock = Clock()
     with receiver() as there:

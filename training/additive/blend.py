@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
+from models.health import expit
+
 Floats = npt.NDArray[np.float64]
 
 #: The blend must be better than the simplest member by more than this many standard errors of the difference.
@@ -54,7 +56,7 @@ def fit(held_out: Floats, y: Floats, members: Sequence[int]) -> Blend:
         eta = theta[0] + z @ theta[1:]
         off = theta[1:] - theta[1:].mean()
         value = float((np.logaddexp(0.0, eta) - y * eta).sum() + 0.5 * _PRECISION * (off @ off))
-        residual = 1 / (1 + np.exp(-eta)) - y
+        residual = expit(eta) - y
         slope = np.concatenate([[residual.sum()], z.T @ residual + _PRECISION * off])
         return value / len(y), slope / len(y)
 

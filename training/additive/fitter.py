@@ -63,7 +63,7 @@ class Estimator:
 
     def predict_proba(self, columns: Columns) -> Floats:
         """(n, 2) probabilities of staying and of leaving."""
-        p = 1 / (1 + np.exp(-self.log_odds(columns)))
+        p = expit(self.log_odds(columns))
         return np.column_stack([1 - p, p])
 
 
