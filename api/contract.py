@@ -172,6 +172,9 @@ class _Quiet(Api):  # type: ignore[misc]
             found: Response = super()._openapi_json()
         return found
 
+    def _register_responses(self) -> None:
+        """None: every route names its own."""
+
     def _register_error_handlers(self) -> None:
         """None."""
 

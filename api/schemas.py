@@ -25,7 +25,8 @@ def _field(column: Column, *, optional_key: bool = False) -> fields.Field[Any]:
         "metadata": said(column.meaning),
     }
     if column.type is Type.ID:
-        return fields.String(validate=validate.Length(1, ID_LENGTH), **options)
+        # An empty text is no text, as in a file: unknown where an id need not be known.
+        return fields.String(validate=validate.Length(1 if column.required else None, ID_LENGTH), **options)
     if column.type is Type.TIME:
         return fields.DateTime(**options)
     if column.type is Type.BOOLEAN:

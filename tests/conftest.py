@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 from tests.databases import Databases, postgresql_server
 
 # A change is judged by the same examples every time; `HYPOTHESIS_PROFILE=search` looks for new ones.
-settings.register_profile("judge", derandomize=True, deadline=None)
+settings.register_profile("judge", derandomize=True, deadline=None, max_examples=60)
 settings.register_profile("search", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "judge"))
 

@@ -68,7 +68,7 @@ class ApiKey:
 
 
 def create_key(
-    engine: Engine,
+    target: Engine | Connection,
     name: str,
     scopes: Iterable[str],
     created_at: datetime,
@@ -95,7 +95,7 @@ def create_key(
         "owners": list(book.owners) or None,
         "segments": list(book.segments) or None,
     }
-    with writing(engine) as conn:
+    with writing(target) as conn:
         conn.execute(api_keys.insert().values(**row, hash=_hash(secret)))
         _tell(conn, by or By("service", created_at), "key.created", key)
     return key, _text(key.key_id, secret)

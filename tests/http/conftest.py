@@ -15,6 +15,7 @@ from sqlalchemy.engine import Engine
 
 from api.app import create_app
 from models.settings import Settings
+from models.store.engine import writing
 from models.store.keys import create_key
 from tests.databases import Databases
 from tests.http.cast import NOW, promote, put_model, tell_story
@@ -74,7 +75,8 @@ def model_store(tmp_path_factory) -> tuple[Path, str]:
 def make_keys(engine: Engine) -> dict[str, str]:
     """Alice reads, Bob writes, Carol does everything."""
     cast = {"reader": ["read"], "writer": ["write"], "admin": ["admin"]}
-    return {who: create_key(engine, who, scopes, NOW)[1] for who, scopes in cast.items()}
+    with writing(engine) as conn:
+        return {who: create_key(conn, who, scopes, NOW)[1] for who, scopes in cast.items()}
 
 
 def serve(engine: Engine, artefacts: Path, model_id: str, **changes) -> Served:

@@ -18,7 +18,7 @@ from models.store.tables import CONTRACT
 from tests.databases import Databases
 from tests.store import relentless
 
-KILLS = 20
+KILLS = 12
 #: A process dies up to so many seconds after it has acknowledged so many things.
 LIFE = 0.2
 DEEDS = 4
