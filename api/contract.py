@@ -154,7 +154,7 @@ class _Quiet(Api):  # type: ignore[misc]
 
     def __init__(self, app: Flask, **options: Any) -> None:
         self._undescribed: list[Resource] = []
-        self._one_at_a_time = Lock()
+        self._one_at_a_time, self._written = Lock(), b""
         super().__init__(app, **options)
 
     def register_blueprint(self, blp: Resource, **options: Any) -> None:
@@ -169,8 +169,9 @@ class _Quiet(Api):  # type: ignore[misc]
                 resource = self._undescribed.pop(0)
                 resource.register_views_in_doc(self, self._app, self.spec, name=resource.name, parameters=None)
                 self.spec.tag({"name": resource.name, "description": resource.description})
-            found: Response = super()._openapi_json()
-        return found
+            if not self._written:
+                self._written = super()._openapi_json().get_data()
+        return Response(self._written, mimetype=JSON)
 
     def _register_responses(self) -> None:
         """None: every route names its own."""

@@ -1,7 +1,7 @@
 """The worker that reads what came in by the live doors, through the mappings that files go through."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +9,12 @@ import structlog
 from sqlalchemy.engine import Engine
 
 from models.errors import ContractError, EbbtideError
+from models.imports.convert import ID_LENGTH
 from models.imports.live.doors import DOORS, Door, import_messages
 from models.imports.summary import Summary
 from models.store import inbound, sources
-from models.store.engine import reading
+from models.store.engine import reading, writing
+from models.store.erased import erased_among
 from models.store.errors import StoreError
 from models.store.inbound import Claim
 from models.store.upsert import Sink
@@ -39,8 +41,10 @@ class Reader:
     def _read(self, held: Claim) -> None:
         try:
             message = _parsed(held.body)
-            summary = self._import(DOORS[held.door], held, message)
-            kept = _as_text(DOORS[held.door].redacted(message))
+            door, gone = DOORS[held.door], self._gone(message)
+            summary = self._import(door, held, message)
+            kept = _as_text(unnamed(door.redacted(message), gone))
+            about_one = not _is_row(subject := door.subject(message)) and subject.partition(":")[2] in gone
         except StoreError:
             raise  # the database is away: somebody takes it over
         except EbbtideError as error:
@@ -49,10 +53,15 @@ class Reader:
             # A message nobody foresaw must neither end the worker nor come back for ever.
             self._fail(held, f"It could not be read: {type(error).__name__}.")
         else:
-            self._finish(held, kept, summary)
+            self._finish(held, None if about_one else kept, summary)
 
-    def _finish(self, held: Claim, kept: str, summary: Summary) -> None:
-        if any(table.erased for table in summary.tables.values()):
+    def _gone(self, message: dict[str, Any]) -> frozenset[str]:
+        """The erased persons it names."""
+        with writing(self._engine) as conn:
+            return erased_among(conn, "contact", set(_texts(message)))
+
+    def _finish(self, held: Claim, kept: str | None, summary: Summary) -> None:
+        if kept is None or any(table.erased for table in summary.tables.values()):
             # Whoever was erased does not come back, as a raw message neither.
             inbound.forget(self._engine, held)
             return
@@ -85,6 +94,28 @@ def _has_references(subject: str) -> bool:
 def _is_row(subject: str) -> bool:
     """Users and contacts are no rows of their own; they say whose a ticket is."""
     return not subject.startswith(("user:", "contact:"))
+
+
+def unnamed(value: Any, gone: Collection[str]) -> Any:
+    """A message in which ids are unknown, whether they are texts or numbers."""
+    if isinstance(value, dict):
+        return {name: unnamed(part, gone) for name, part in value.items()}
+    if isinstance(value, list):
+        return [unnamed(part, gone) for part in value]
+    return None if _is_id(value) and str(value) in gone else value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Whatever may be an id in a message."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in parts:
+        yield from _texts(part)
+    if _is_id(value) and len(str(value)) <= ID_LENGTH:
+        yield str(value)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def _as_text(message: Any) -> str:

@@ -145,7 +145,7 @@ def _read(text: bytes | None) -> tuple[Any, Problem | None]:
     try:
         return parse(text), None
     except Problem as problem:
-        return None, problem
+        return None, Problem(problem.status, problem.code, problem.detail.replace("The body", "The line", 1))
 
 
 def _chunks(lines: Iterator[tuple[int, bytes | None]]) -> Iterator[list[tuple[int, bytes | None]]]:

@@ -8,6 +8,7 @@ knows was erased; he cannot list ids.
 """
 
 import secrets
+from collections.abc import Iterable
 from functools import cache
 from hashlib import blake2b
 from typing import Any, Literal
@@ -54,19 +55,28 @@ def without(conn: Connection, rows: pl.DataFrame) -> pl.DataFrame:
     key = the_key(conn)
     if conn.scalar(sa.select(erasures.c.erasure_id).limit(1)) is None:
         return rows
-    gone = _erased(conn, key, "account", rows["account_id"])
+    gone = _erased(conn, key, "account", _ids(rows, "account_id"))
     if gone:
         rows = rows.filter(~pl.col("account_id").is_in(gone))
     if "parent_id" in rows.columns:
-        rows = _unnamed(rows, "parent_id", _erased(conn, key, "account", rows["parent_id"]))
+        rows = _unnamed(rows, "parent_id", _erased(conn, key, "account", _ids(rows, "parent_id")))
     if "contact_id" in rows.columns:
-        rows = _unnamed(rows, "contact_id", _erased(conn, key, "contact", rows["contact_id"]), "comment")
+        rows = _unnamed(rows, "contact_id", _erased(conn, key, "contact", _ids(rows, "contact_id")), "comment")
     return rows
 
 
-def _erased(conn: Connection, key: str, kind: Kind, idents: pl.Series) -> list[str]:
+def _ids(rows: pl.DataFrame, column: str) -> list[str]:
+    return rows[column].drop_nulls().unique().to_list()
+
+
+def erased_among(conn: Connection, kind: Kind, idents: Iterable[str]) -> frozenset[str]:
     """Those of the ids that were erased and not let in again."""
-    hashes = {digest(key, kind, ident): ident for ident in idents.drop_nulls().unique().to_list()}
+    return frozenset(_erased(conn, the_key(conn), kind, idents))
+
+
+def _erased(conn: Connection, key: str, kind: Kind, idents: Iterable[str]) -> list[str]:
+    """Those of the ids that were erased and not let in again."""
+    hashes = {digest(key, kind, ident): ident for ident in idents}
     if not hashes:
         return []
     if len(hashes) > MANY:

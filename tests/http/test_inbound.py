@@ -165,6 +165,24 @@ def test_a_message_about_an_erased_account_is_not_kept(doors):
     assert (contact(doors, "70"), kept(doors)) == (None, [])
 
 
+def test_a_message_that_names_an_erased_person_is_kept_without_the_name(doors):
+    tell(doors, told()[0])
+    read(doors)
+    assert contact(doors, "70").contact_id == "5"
+    erase(doors.engine, "contact", "5", By("somebody", NOW))
+    assert kept(doors) == []
+    user = {"type": "zen:event-type:user.created", "time": "2025-05-01T10:00:00Z", "detail": {"id": 5, "role": "x"}}
+    for message in (*told(), user):
+        tell(doors, message)
+    assert read(doors) == 13
+    assert contact(doors, "70").contact_id is None
+    assert (contact(doors, "70").reopens, contact(doors, "70").outcome) == (1, "resolved")
+    bodies = [json.loads(row.body) for row in kept(doors)]
+    assert [row.status for row in kept(doors)] == ["done"] * 12
+    assert {body["detail"]["requester_id"] for body in bodies} == {None}
+    assert {body["detail"]["organization_id"] for body in bodies} == {"900"}
+
+
 def test_what_a_dead_worker_held_is_read_by_another(doors):
     tell(doors, told()[0])
     assert inbound.claim(doors.engine, NOW) is not None
