@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 `monitor --fail-on` found it. Eve
 """
 
 import importlib
+import json
 import os
 import shlex
 import subprocess
@@ -90,7 +91,7 @@ def demo(accounts: int, port: int, folder: str, serve: bool) -> None:
     _step("score")
     _step("risk-list", "--limit", "8")
     key = _step("keys", "create", "--name", "demo", "--scope", "read", "--scope", "write", capture=True).split()[-1]
-    click.echo(_CALLS.format(port=port, key=key))
+    click.echo(_CALLS.format(port=port, key=key, account=_first_listed()))
     if serve:
         _step("serve", "--port", str(port))
 
@@ -100,9 +101,9 @@ Ask it, with this key of your own:
 
 export EBBTIDE_KEY={key}
 curl -s -H "Authorization: Bearer $EBBTIDE_KEY" 'http://127.0.0.1:{port}/v1/risk-lists/silent?limit=3'
-curl -s -H "Authorization: Bearer $EBBTIDE_KEY" http://127.0.0.1:{port}/v1/accounts/A000001/health
+curl -s -H "Authorization: Bearer $EBBTIDE_KEY" http://127.0.0.1:{port}/v1/accounts/{account}/health
 curl -s -H "Authorization: Bearer $EBBTIDE_KEY" -H 'Content-Type: application/json' \\
-     -d '{{"items": [{{"account_id": "A000001"}}]}}' http://127.0.0.1:{port}/v1/scores
+     -d '{{"items": [{{"account_id": "{account}"}}]}}' http://127.0.0.1:{port}/v1/scores
 """
 
 
@@ -114,6 +115,13 @@ def _step(*args: str, capture: bool = False) -> str:
     if done.returncode:
         sys.exit(done.returncode)
     return done.stdout or ""
+
+
+def _first_listed() -> str:
+    """An account to ask for: one of whom there is something to be said."""
+    command = [sys.executable, "-m", "ebbtide", "risk-list", "--limit", "1", "--format", "json"]
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout  # noqa: S603
+    return str(json.loads(told)["entries"][0]["account_id"])
 
 
 def main(args: list[str] | None = None) -> None:
