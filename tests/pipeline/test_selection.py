@@ -1,5 +1,7 @@
 """Champion and challenger: the simpler stays unless the other is better beyond doubt; without a signal nothing is."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -36,6 +38,18 @@ def test_ties_and_losses_go_to_the_simpler(better: float) -> None:
     found = select(*made(better), seed=1)
     assert found.kind == "logistic"
     assert "the simpler stays" in found.report["why"]
+
+
+def test_a_gain_that_costs_the_top_of_the_list_is_none() -> None:
+    """Better on the whole and worse among those that lists are made of: all at the top look alike."""
+    found, frame = made(0.5)
+    z = found.kinds["pairs"].copy()
+    top = np.argsort(z)[-2400:]
+    z[top] = z[top].mean() + 1e-6 * np.random.default_rng(1).normal(size=len(top))
+    told = select(replace(found, kinds=found.kinds | {"pairs": z}), frame, seed=1)
+    assert told.report["gain"]["log_loss"]["low"] > 0
+    assert told.report["gain"]["top_decile_lift"]["value"] < 0
+    assert (told.kind, "falls with pairs" in told.report["why"]) == ("logistic", True)
 
 
 def test_two_blocks_are_too_few_to_change_the_kind() -> None:
