@@ -2,7 +2,7 @@
 BIN := .venv/bin
 
 demo: .venv/run ; $(BIN)/ebbtide demo
-test: .venv/dev ; OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+test: .venv/dev ; OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 lint: .venv/dev ; $(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: .venv/dev ; $(BIN)/mypy
 docs: .venv/dev ; $(BIN)/python -m tests.contracts.reference

@@ -16,6 +16,7 @@ from models.settings import Settings
 from models.terminal import telling
 
 FOLDER = click.Path(exists=True, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
@@ -85,19 +86,25 @@ def sign(model_id: str) -> None:
 @click.argument("model_id")
 @click.option("--data", type=FOLDER, help="The folder of contract files it was trained on.")
 @click.option("--db", is_flag=True, help="It was trained on the store.")
+@click.option("--table", type=FILE, help="The wide table (CSV or Parquet) it was trained on.")
 @click.option("--source", default="contract", show_default=True, help="Mapping for --data: a name or a .toml file.")
-def reproduce(model_id: str, data: Path | None, db: bool, source: str) -> None:
+def reproduce(model_id: str, data: Path | None, db: bool, table: Path | None, source: str) -> None:
     """Train an artefact again and compare every file and number with the stored one."""
-    from training.reading import read_history
-    from training.reproduce import reproduce as run
-
-    if (data is None) == (not db):
-        raise click.UsageError("Say where the history is: --data FOLDER or --db.")
+    if sum((data is not None, db, table is not None)) != 1:
+        raise click.UsageError("Say where its data are: --data FOLDER, --db, or --table FILE.")
     settings = Settings.from_environment(os.environ)
     with telling() as tell:
-        tell("reading the history")
-        history = read_history(data, source, settings)
-        found = run(settings.artifacts, model_id, history, settings.trust, tell, revision())
+        if table is not None:
+            from training.tables.reproduce import reproduce as repeat
+
+            found = repeat(settings.artifacts, model_id, table, settings.trust, tell, revision())
+        else:
+            from training.reading import read_history
+            from training.reproduce import reproduce as run
+
+            tell("reading the history")
+            history = read_history(data, source, settings)
+            found = run(settings.artifacts, model_id, history, settings.trust, tell, revision())
     if found:
         raise ArtefactError(f"{model_id} was not reproduced: {' '.join(found)}")
     click.echo(f"{model_id}: reproduced, all files and numbers are identical")

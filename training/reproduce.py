@@ -15,7 +15,7 @@ from training import artefact
 from training import config as configs
 from training.fingerprint import history_hash
 from training.previous import as_recorded
-from training.train import train
+from training.train import Config, Trained, train
 
 #: Differing numbers that are told one by one.
 _MOST_TOLD = 5
@@ -34,29 +34,45 @@ def reproduce(
 
     Raises `ArtefactError` for an artefact that does not verify, or that does not say how it was made.
     """
-    stored = registry.load(root, model_id, trust)
-    manifest = stored.manifest
-    if (stored.plain.get("columns") or {}).get("source") == "table":
-        raise ArtefactError(f"The artefact {model_id} learnt from a wide table; only models of histories are repeated.")
-    if manifest.config is None or manifest.data_hash is None:
-        raise ArtefactError(f"The artefact {model_id} does not say how it was made; it is older than such records.")
+    manifest = manifest_of(root, model_id, trust)
     if "column" in manifest.label:
-        raise ArtefactError(f"The model {model_id} was trained on a table; train on the same file again and compare.")
-    given = dict(manifest.config)
+        raise ArtefactError(f"The artefact {model_id} learnt from a wide table; name the file: --table FILE.")
+    given = dict(manifest.config or {})
     cutoff = parse_instant(given.pop("as_of"))
     progress("comparing the data")
-    found = history_hash(history.known_at(cutoff))
-    if found != manifest.data_hash:
-        return [f"The data are not those it learnt from (SHA-256 {found[:12]}..., not {manifest.data_hash[:12]}...)."]
+    if told := other_data(manifest, history_hash(history.known_at(cutoff))):
+        return told
     with TemporaryDirectory() as folder:
         config = configs.from_plain(given, Path(folder))
         who, when = vouched(manifest)
         served = as_recorded(root, manifest.metrics.get("previous"), trust)
         trained = train(history, cutoff, config, progress, who=who, when=when, previous=served)
-        made = parse_instant(manifest.created_at)
-        then, command = manifest.git_revision, manifest.command
-        again = artefact.save(trained, Path(folder), made, config, then, command=command)
-        told = list(differences(manifest, registry.show(Path(folder), again)))
+        return compared(manifest, trained, config, Path(folder), revision)
+
+
+def manifest_of(root: Path, model_id: str, trust: registry.Trust) -> registry.Manifest:
+    """The manifest of an artefact that verifies and says how it was made. Raises `ArtefactError`."""
+    manifest = registry.load(root, model_id, trust).manifest
+    if manifest.config is None or manifest.data_hash is None:
+        raise ArtefactError(f"The artefact {model_id} does not say how it was made; it is older than such records.")
+    return manifest
+
+
+def other_data(manifest: registry.Manifest, found: str) -> list[str]:
+    """What is to be said of data with this hash: nothing if the artefact learnt from them."""
+    learnt = manifest.data_hash or ""
+    if found == learnt:
+        return []
+    return [f"The data are not those it learnt from (SHA-256 {found[:12]}..., not {learnt[:12]}...)."]
+
+
+def compared(
+    manifest: registry.Manifest, trained: Trained, config: Config, folder: Path, revision: str | None
+) -> list[str]:
+    """What an artefact made anew has that the stored one has not, in sentences; `folder` is for the new one."""
+    made, then = parse_instant(manifest.created_at), manifest.git_revision
+    again = artefact.save(trained, folder, made, config, then, command=manifest.command)
+    told = list(differences(manifest, registry.show(folder, again)))
     if told and revision != then:
         told.append(f"It may be the code: its revision is {revision} instead of {then}.")
     return told

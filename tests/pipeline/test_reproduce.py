@@ -155,7 +155,8 @@ def test_an_artefact_that_does_not_say_how_it_was_made_is_not_reproduced(tmp_pat
     old = stored(tmp_path, replace(FACTS, data_hash=None, config=None))
     with pytest.raises(ArtefactError, match="does not say how it was made"):
         reproduce(tmp_path, old.model_id, history, registry.Trust())
-    table = registry.put(tmp_path, {"columns": {"source": "table"}}, FACTS, NOW)
+    of_table = replace(FACTS, label={"column": "left", "id": None, "as_of_column": None})
+    table = registry.put(tmp_path, {"x": 1}, of_table, NOW)
     with pytest.raises(ArtefactError, match="learnt from a wide table"):
         reproduce(tmp_path, table, history, registry.Trust())
     found = history_hash(history.known_at(NOW))[:12]

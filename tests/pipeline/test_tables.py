@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from models import registry
-from models.errors import ContractError, LeakageError, SettingsError, TableModel, TooFewLabels
+from models.errors import ArtefactError, ContractError, LeakageError, SettingsError, TableModel, TooFewLabels
 from models.history import History
 from models.loading import load_model
 from models.model import columns
@@ -28,6 +28,7 @@ from training.tables import read as reading
 from training.tables.declare import ColumnDeclared, TableConfig
 from training.tables.predict import predict
 from training.tables.read import Names
+from training.tables.reproduce import reproduce
 from training.tables.train import train
 from training.train import Config, Trained
 
@@ -54,6 +55,20 @@ def kinds(path: Path, table: TableConfig = DATED, names: Names = NAMES) -> dict[
 def read(path: Path, table: TableConfig = DATED, names: Names = NAMES) -> reading.Table:
     raw, found = reading.load(path, names, table)
     return reading.table(raw, found, names, table)
+
+
+def test_a_model_is_made_again_from_its_file(tmp_path: Path, file: Path) -> None:
+    served = artefact.save(train(file, NAMES, CONFIG), tmp_path, NOW - timedelta(days=1), CONFIG, None)
+    registry.promote(tmp_path, served, who="ana", when=NOW, why="first")
+    before = serving.in_service(tmp_path, registry.Trust(), "left")
+    model_id = artefact.save(train(file, NAMES, CONFIG, served=before), tmp_path, NOW, CONFIG, None)
+    assert reproduce(tmp_path, model_id, file, registry.Trust()) == []
+    other = write(tmp_path / "other.csv", rows()[:-1])
+    [told] = reproduce(tmp_path, model_id, other, registry.Trust())
+    assert told.startswith("The data are not those it learnt from")
+    of_history = registry.Facts("s", "P2", {}, 0.04, {"horizon_days": 90}, data_hash="0" * 64, config={"as_of": "x"})
+    with pytest.raises(ArtefactError, match="learnt from a history"):
+        reproduce(tmp_path, registry.put(tmp_path, {"x": 1}, of_history, NOW), file, registry.Trust())
 
 
 # --- types ---

@@ -5,6 +5,7 @@ not, it may have learnt from some of them itself, which flatters it and nobody e
 the same does so on the harder side; that one loses proves nothing, and `why` says so.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from models.clock import parse_instant
 from models.errors import EbbtideError
 from models.health import expit
 from models.loading import load_model
-from models.model import columns
+from models.model import ChurnModel, columns
 from models.schema import Schema
 from training.previous import LEAST_EXITS, PREVIOUS, Previous, pair
 
@@ -36,6 +37,22 @@ def in_service(root: Path, trust: registry.Trust, label: str) -> Previous:
         return Previous(why="The model in service reads a history, so it cannot score a table.")
     if manifest.label.get("column") != label:
         return Previous(why=f"The model in service predicts another label: {manifest.label.get('column')!r}.")
+    return _of(model, manifest)
+
+
+def as_recorded(root: Path, told: Mapping[str, Any] | None, trust: registry.Trust) -> Previous:
+    """What a report's `previous` was compared with, to make the same comparison again."""
+    model_id = (told or {}).get("model_id")
+    if model_id is None:
+        return Previous(why=(told or {}).get("why") or Previous.why)
+    try:
+        model, manifest = load_model(root, model_id, trust)
+    except EbbtideError as error:
+        return Previous(why=f"The model in service cannot be compared with: {error}")
+    return _of(model, manifest)
+
+
+def _of(model: ChurnModel, manifest: registry.Manifest) -> Previous:
     cutoff = manifest.metrics.get("cutoff")
     return Previous(model, None if cutoff is None else parse_instant(cutoff))
 

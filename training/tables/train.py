@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from models.errors import SettingsError
 from models.features import DEFAULT
 from models.health import HealthParams, expit
-from models.imports.read import FILE, LINE
+from models.imports.read import FILE, LINE, Raw
 from models.labels import DEFAULTS
 from models.model import ChurnModel, columns, usual_values
 from models.schema import Schema
@@ -82,8 +82,13 @@ def train(
     announce(counted(made))
     with threadpool_limits(limits=1, user_api="blas"):
         trained = _train(made, names, config, progress, announce, overruling, served)
-    trained.report["data"]["sha256"] = content_hash({"table": raw.frame.drop(LINE, FILE)})
+    trained.report["data"]["sha256"] = file_hash(raw)
     return trained
+
+
+def file_hash(raw: Raw) -> str:
+    """What names the data: the cells as they were read, whatever the order of rows and columns."""
+    return content_hash({"table": raw.frame.drop(LINE, FILE)})
 
 
 def _train(
