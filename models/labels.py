@@ -26,6 +26,7 @@ contact in the window either: sub-type *dormant*.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -301,7 +302,9 @@ def label(
     subtype     of a silent outcome, else null
     decided_at  the decision that applies to this snapshot, wherever it lies; null: none known at cutoff
     y_churn     1 left of their own will (silent, vocal, unlabelable); 0 stay; null: not for fitting
-    y_silent    1 silent; 0 stay or vocal; null: not for fitting
+    y_silent    1 silent; 0 stay or vocal; null: not for fitting. Also null where the contact feed was down so long that
+                a decision within the horizon would have been `unlabelable`: to drop those who left and keep those who
+                stayed would make leaving silently look rare
 
     `decided`: what `exits` gave for this history, cutoff and look-back, where the caller has it already.
     Nothing that happened or became known after `cutoff` is looked at. Raises `ContractError` for pairs
@@ -328,7 +331,9 @@ def label(
         .sort("_row")
         .select("account_id", "as_of", "outcome", pl.when(silent).then("subtype"), "decided_at")
         .with_columns(y_churn=_y(one=("silent", "vocal", "unlabelable"), zero=("stay",)))
-        .with_columns(y_silent=_y(one=("silent",), zero=("stay", "vocal")))
+        .with_columns(
+            y_silent=pl.when(~_deaf(history, cutoff, params)).then(_y(one=("silent",), zero=("stay", "vocal")))
+        )
     )
 
 
@@ -358,6 +363,44 @@ def _outcome(cutoff: pl.Expr, params: LabelParams) -> pl.Expr:
 def _y(one: Sequence[str], zero: Sequence[str]) -> pl.Expr:
     values = dict.fromkeys(one, 1) | dict.fromkeys(zero, 0)
     return pl.col("outcome").replace_strict(values, default=None, return_dtype=pl.Int8)
+
+
+def _deaf(history: History, cutoff: datetime, params: LabelParams) -> pl.Expr:
+    """Whether a decision in (t + B, t + B + H] could fall where nobody could have told silent from vocal."""
+    known = only(history, "interactions", "surveys").known_at(cutoff)
+    since = pl.col("as_of") + timedelta(days=params.blackout_days)
+    spans = [
+        (since < pl.lit(until, INSTANT)) & (pl.col("as_of") + params.window > pl.lit(start, INSTANT))
+        for start, until in unheard(_down(known, cutoff), params)
+    ]
+    return pl.any_horizontal(pl.lit(value=False), *spans)
+
+
+def unheard(down: Spells, params: LabelParams) -> list[tuple[datetime, datetime]]:
+    """The spans of decisions whose look-back was blind for more than 10 %, where a feed was down in these spells.
+
+    down 1 to 23 March (22 days), L = 90 d: more than 9 days of [tau - L, tau] are blind
+    from 10 March (9 days after the beginning) to 12 June (81 days after 23 March)
+    """
+    look_back = timedelta(days=params.look_back_days)
+    allowed = look_back - OBSERVED_SHARE * look_back
+
+    def blind(tau: datetime) -> timedelta:
+        spans = (min(until, tau) - max(since, tau - look_back) for since, until in down)
+        return sum((max(span, timedelta(0)) for span in spans), timedelta(0))
+
+    # Between two corners the blind part rises or falls in a straight line.
+    corners = sorted({edge + late for spell in down for edge in spell for late in (timedelta(0), look_back)})
+    found: list[tuple[datetime, datetime]] = []
+    for first, last in pairwise(corners):
+        over = blind(first) - allowed, blind(last) - allowed
+        if max(over) <= timedelta(0):
+            continue
+        cross = first + (last - first) * (over[0] / (over[0] - over[1])) if min(over) < timedelta(0) else first
+        begun, ended = (first if over[0] >= timedelta(0) else cross), (last if over[1] >= timedelta(0) else cross)
+        joined = found.pop()[0] if found and found[-1][1] >= begun else begun
+        found.append((joined, ended))
+    return found
 
 
 def look_back_curve(

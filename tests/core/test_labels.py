@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from models.errors import ContractError, SettingsError, UnknownAccount
 from models.history import History
-from models.labels import DEFAULTS, OUTCOMES, SUBTYPES, LabelParams, exits, label, look_back_curve, zero_runs
+from models.labels import DEFAULTS, OUTCOMES, SUBTYPES, LabelParams, exits, label, look_back_curve, unheard, zero_runs
 from models.voice import observed_since, voice_events
 
 CUTOFF = datetime(2026, 12, 1, tzinfo=UTC)
@@ -632,6 +632,42 @@ def test_silence_while_the_feed_was_down_means_nothing(length, cause):
     assert cause_of(past) == [cause]
     # of a part, what the whole was told counts
     assert cause_of(past.of(["anna"])) == [cause]
+
+
+def test_who_stayed_while_the_feed_was_down_is_not_learnt_from_either():
+    """Of those who left then nobody knows how; kept alone, those who stayed would make leaving silently look rare."""
+    whole, never = fed(on(3, 1), on(3, 23)), pl.lit(None, pl.Datetime("us", "UTC"))
+    past = replace(whole, accounts=whole.accounts.with_columns(notice_at=never, ended_at=never))
+    # down from 1 to 23 March: a decision from 10 March to 12 June could not have been read
+    moments = [on(11, 20, year=2025), on(11, 30, year=2025), on(3, 1), on(5, 28), on(5, 30)]
+    found = label(past, snapshot(*moments), CUTOFF)
+    assert found["outcome"].to_list() == ["stay"] * 5
+    assert found["y_churn"].to_list() == [0] * 5
+    assert found["y_silent"].to_list() == [0, None, None, None, 0]
+
+
+def test_decisions_that_nobody_could_have_read_by_hand():
+    assert unheard([(on(3, 1), on(3, 23))], DEFAULTS) == [(on(3, 10), on(6, 12))]
+    assert unheard([(on(3, 1), on(3, 9))], DEFAULTS) == []
+    # six days and six days, ninety days apart at most: together twelve
+    assert unheard([(on(3, 1), on(3, 7)), (on(4, 1), on(4, 7))], DEFAULTS) == [(on(4, 4), on(6, 2))]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(1, 60)), max_size=3),
+    st.lists(st.integers(0, 400 * 24), min_size=1, max_size=40),
+)
+def test_decisions_that_nobody_could_have_read_hour_by_hour(spells, hours):
+    ends, down = SOURCE, []
+    for pause, length in spells:
+        down.append((ends + days(pause), ends + days(pause + length)))
+        ends = down[-1][1]
+    spans = unheard(down, DEFAULTS)
+    for tau in (SOURCE + timedelta(hours=hour, minutes=30) for hour in hours):
+        blind = sum(
+            (max(min(until, tau) - max(since, tau - days(90)), timedelta(0)) for since, until in down), timedelta(0)
+        )
+        assert any(since < tau < until for since, until in spans) == (blind > days(9))
 
 
 def test_a_feed_that_was_down_before_the_look_back_or_after_changes_nothing():
