@@ -6,9 +6,10 @@
     incoming  T1  updated 11:00  recorded 11:02  escalated  -> stale:     a newer version is here already
 
 A version without `updated_at` is older than any that has one; between equals the later arrival wins. So the same
-rows in any batches end in the same state. `recorded_at` keeps the earliest arrival whatever happens to the rest.
-A column the frame does not have is left as it is (null in a new row); a null in a column it has replaces the
-stored value.
+rows in any batches end in the same state. Callers who tell what is now (`upsert_rows` with the present) mean such a
+version as of its arrival, where it differs from the stored one. `recorded_at` keeps the earliest arrival whatever
+happens to the rest. A column the frame does not have is left as it is (null in a new row); a null in a column it has
+replaces the stored value.
 """
 
 from collections.abc import Callable
@@ -126,12 +127,13 @@ def upsert_rows(
     delay: timedelta = timedelta(0),
     at: datetime | None = None,
 ) -> pl.Series:
-    """The same, saying for each row of the frame, in order, which of `OUTCOMES` it was."""
+    """The same, saying for each row of the frame, in order, which of `OUTCOMES` it was. With `at` versions without
+    `updated_at` are as of then."""
     declared = _declared(table_name)
     rows = _conform(declared, frame, delay).with_row_index("row_no")
     with writing(target) as conn:
         kept = without(conn, rows)
-        outcomes = _write(conn, declared, _collapse(declared, kept), _each, at)
+        outcomes = _write(conn, declared, _collapse(declared, kept, at), _each, at, now=at)
     left_out = ~rows["row_no"].is_in(kept["row_no"].to_list())
     return (
         rows.select(pl.col("row_no").cast(pl.Int64), left_out.alias("left_out"))
@@ -148,16 +150,19 @@ def _write(
     final: pl.DataFrame,
     look: Callable[[Connection, "_Statements"], tuple[T, bool]],
     at: datetime | None,
+    now: datetime | None = None,
 ) -> T:
     """Upsert rows of distinct keys; gives what `look` saw of their outcomes beforehand.
 
-    `look` also says whether any row is stale.
+    `look` also says whether any row is stale. `now`: as of when versions are that do not say.
     """
     columns = tuple(name for name in declared.names if name in final.columns)
     do = _statements(declared.name, conn.dialect.name, columns)
     conn.execute(do.create)
     conn.execute(do.clear)
     bulk.append(conn, _STAGES[declared.name], final)
+    if now is not None and "updated_at" in columns and final["updated_at"].has_nulls():
+        conn.execute(do.arrive, {"now": now})
     seen, stale = look(conn, do)
     if at is not None and declared is SURVEYS:
         tell_of_answers(conn, final, at)
@@ -216,7 +221,7 @@ def _cast(declared: Table, column: pl.Series) -> pl.Series:
         ) from error
 
 
-def _collapse(declared: Table, rows: pl.DataFrame) -> pl.DataFrame:
+def _collapse(declared: Table, rows: pl.DataFrame, now: datetime | None = None) -> pl.DataFrame:
     """One row per key: what would be left if the rows had arrived one after the other."""
     key = list(declared.key)
     if not rows.select(pl.struct(key).is_duplicated().any()).item():
@@ -224,7 +229,8 @@ def _collapse(declared: Table, rows: pl.DataFrame) -> pl.DataFrame:
     if "recorded_at" in rows.columns:
         rows = rows.with_columns(pl.col("recorded_at").min().over(key))
     if "updated_at" in rows.columns:
-        rows = rows.sort("updated_at", nulls_last=False, maintain_order=True)
+        moment = pl.col("updated_at") if now is None else pl.col("updated_at").fill_null(now)
+        rows = rows.sort(moment, nulls_last=False, maintain_order=True)
     return rows.unique(key, keep="last", maintain_order=True)
 
 
@@ -248,6 +254,7 @@ class _Statements:
 
     create: sa.Executable
     clear: sa.Executable
+    arrive: sa.Executable
     classify: sa.Select[Any]
     tally: sa.Select[Any]
     keep_first_arrival: sa.Executable
@@ -260,6 +267,7 @@ def _statements(table_name: str, dialect: str, columns: tuple[str, ...]) -> _Sta
     return _Statements(
         CreateTable(stage, if_not_exists=True),
         stage.delete(),
+        _arrive(declared, stage, columns),
         _classify(declared, stage, columns),
         _tallied(_classify(declared, stage, columns)),
         _keep_first_arrival(declared, stage),
@@ -277,6 +285,19 @@ def _accepted(stored: sa.Table, new: Columns) -> sa.ColumnElement[bool]:
     if "updated_at" not in stored.c:
         return sa.true()
     return sa.or_(stored.c.updated_at.is_(None), new.updated_at >= stored.c.updated_at)
+
+
+def _arrive(declared: Table, stage: sa.Table, columns: tuple[str, ...]) -> sa.Executable:
+    """Staged versions that do not say when they changed, where the stored one does: as of `now` if they differ."""
+    stored = CONTRACT[declared.name]
+    if "updated_at" not in stored.c:
+        return sa.select(sa.literal(1))
+    said, now = stored.c.updated_at, sa.bindparam("now", type_=stored.c.updated_at.type)
+    others = [name for name in _values(declared, columns) if name != said.name]
+    differs = sa.or_(sa.false(), *(stored.c[name].is_distinct_from(stage.c[name]) for name in others))
+    moment = sa.select(sa.case((differs & (said < now), now), else_=said)).where(_same_key(declared, stage))
+    moment = moment.correlate(stage)
+    return stage.update().values(updated_at=moment.scalar_subquery()).where(stage.c.updated_at.is_(None))
 
 
 def _earlier(stored: sa.Table, new: Columns) -> sa.ColumnElement[bool]:

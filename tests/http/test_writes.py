@@ -46,6 +46,25 @@ def test_put_creates_updates_and_leaves_alone(either):
     assert either.get("/v1/accounts/new/health").json["mrr"] == 20
 
 
+def test_who_does_not_say_when_is_not_taken_for_old_news(either):
+    """A simulator or an import says `updated_at`; a client that never does must still be heard."""
+    said = {"started_at": "2026-01-01T00:00:00Z", "mrr": 100.0}
+    assert either.put("/v1/accounts/im", said | {"updated_at": "2026-05-01T00:00:00Z"}).status_code == 201
+    kept = either.put("/v1/accounts/im", said).json
+    assert (kept["status"], stored(either, "im").accounts["updated_at"][0]) == ("unchanged", day(31).replace(hour=0))
+    leaving = said | {"notice_at": "2026-05-20T00:00:00Z"}
+    assert either.put("/v1/accounts/im", leaving).json["status"] == "updated"
+    assert either.get("/v1/accounts/im/health").json["code"] == "account_leaving"
+    assert either.put("/v1/accounts/im", leaving).json["status"] == "unchanged"
+    assert stored(either, "im").accounts["updated_at"].to_list() == [NOW]
+    old = either.put("/v1/accounts/im", said | {"updated_at": "2026-05-02T00:00:00Z"}).json
+    assert (old["status"], old["note"]) == ("unchanged", "a newer version is stored")
+    batch = [{"account_id": "im", **said, "updated_at": "2026-05-03T00:00:00Z"}, {"account_id": "im", "mrr": 7}]
+    answer = either.post("/v1/accounts", {"items": batch}).json
+    assert [item["status"] for item in answer["results"]] == ["unchanged", "updated"]
+    assert stored(either, "im").accounts["mrr"].to_list() == [7]
+
+
 def test_a_misspelt_address_makes_no_account(served):
     wrong = {"a/overide": "not_found", "a/health?x=1": "method_not_allowed", "a/": "not_found"}
     for path, code in wrong.items():
