@@ -74,6 +74,7 @@ LEFT_OUT = {
     "blackout": "decided before anybody could have acted",
     "involuntary": "left, but not of their own will",
     "immature": "too recent to know",
+    "without_label": "without a label",
     "unlabelable": "left, and nobody could have heard a voice",
 }
 SUBTYPES = {

@@ -29,7 +29,7 @@ from training.tables.declare import ColumnDeclared, TableConfig
 from training.tables.predict import predict
 from training.tables.read import Names
 from training.tables.reproduce import reproduce
-from training.tables.train import train
+from training.tables.train import counted, train
 from training.train import Config, Trained
 
 NAMES = Names("left", "customer")
@@ -195,10 +195,26 @@ def test_parquet_keeps_its_types(file: Path, tmp_path: Path) -> None:
         (["1.0", "0", "NA"], None, [1.0, 0.0, None]),
         ([True, False, None], None, [1.0, 0.0, None]),
         (["Churned", "Stayed", "Joined"], "Churned", [1.0, 0.0, 0.0]),
+        ([1.0, 0.0, float("nan"), None], None, [1.0, 0.0, None, None]),
+        (["1", "0", "NaN"], None, [1.0, 0.0, None]),
+        ([1.0, 0.0, float("nan")], "1", [1.0, 0.0, None]),
     ],
 )
 def test_labels_are_read(cells: list, positive: str | None, expected: list) -> None:
     assert reading.labels(pl.Series("y", cells), "y", positive).to_list() == expected
+
+
+def test_cells_that_mean_stayed_are_counted_and_can_be_declared_unknown(tmp_path: Path) -> None:
+    kinds = {0: "?", 1: "moved"}
+    table = [row | {"left": kinds.get(i % 10, "1" if row["left"] == "Yes" else "0")} for i, row in enumerate(rows())]
+    path = write(tmp_path / "t.csv", table)
+    told = counted(read(path, replace(DATED, positive="1")))
+    stayed = sum(row["left"] == "0" for row in table)
+    assert told[-1].startswith(f"stayed, by 3 different cells of the label: '0' ({stayed:,}), '?' (60), 'moved' (60); ")
+    declared = replace(DATED, positive="1", columns={"left": ColumnDeclared(missing=("?", "moved"))})
+    made = read(path, declared)
+    assert (made.counts["without_label"], made.counts["stayed_cells"]) == (120, {"0": stayed})
+    assert not any("stayed" in line for line in counted(made))
 
 
 def test_a_label_that_is_none_is_refused() -> None:

@@ -29,6 +29,8 @@ LEAST_EVENTS = 30
 MOST_ALIKE = 0.1
 #: Unreadable cells that are spelled out.
 SHOWN = 5
+#: Cells that mean stayed that are spelled out.
+MOST_CELLS = 10
 #: What programs write where there is no number.
 _NO_NUMBER = ("nan", "inf", "infinity")
 
@@ -83,7 +85,8 @@ def table(raw: Raw, found: Sequence[Inferred], names: Names, config: TableConfig
     """The rows to learn from. Raises `ContractError` for columns or cells that cannot be used as they are, naming each,
     and `TooFewLabels` for too few rows of either outcome."""
     refuse(found, dated=bool(names.moment or config.as_of), id_given=bool(names.identity))
-    y = labels(raw.frame[names.label], names.label, config.positive)
+    unknown = config.columns.get(names.label, ColumnDeclared()).missing
+    y = labels(raw.frame[names.label], names.label, config.positive, unknown)
     kept = y.is_not_null()
     rows, labelled = raw.frame.filter(kept), y.drop_nulls().to_numpy().astype(np.float64)
     few = min(labelled.sum(), len(labelled) - labelled.sum())
@@ -105,6 +108,7 @@ def table(raw: Raw, found: Sequence[Inferred], names: Names, config: TableConfig
         "rows": rows.height,
         "events": int(labelled.sum()),
         "without_label": raw.frame.height - rows.height,
+        **(_stayed(rows[names.label], labelled) if config.positive is not None else {}),
         "not_rows": [f"line {one.line} {one.reason}" for one in raw.broken[:SHOWN]],
         "not_rows_count": len(raw.broken),
         "accounts": accounts.n_unique(),
@@ -143,9 +147,11 @@ def _way_out(column: str, raw: pl.Series, cells: pl.DataFrame) -> str:
     return f' Where it means unknown, say missing = ["{odd[0].strip()}"] in [columns.{column}] of the configuration.'
 
 
-def labels(raw: pl.Series, name: str, positive: str | None) -> pl.Series:
-    """(n,) 1 left, 0 stayed, null unknown. Raises `ContractError` for cells that are neither."""
-    text = blank_nulls(as_text(raw), frozenset()).str.strip_chars()
+def labels(raw: pl.Series, name: str, positive: str | None, missing: Sequence[str] = ()) -> pl.Series:
+    """(n,) 1 left, 0 stayed, null unknown: empty, NA, null, NaN (what a data frame makes of a label it lacks), or
+    `missing`. With `positive`, all other known cells mean stayed. Raises `ContractError` for cells that are neither."""
+    unknown = frozenset(cell.strip().lower() for cell in missing) | {"nan"}
+    text = blank_nulls(as_text(raw), unknown).str.strip_chars()
     if positive is not None:
         if not (text == positive).any():
             raise ContractError(f"No cell of {name!r} is {positive!r}; it holds {_some(text)}.")
@@ -160,6 +166,13 @@ def labels(raw: pl.Series, name: str, positive: str | None) -> pl.Series:
             'say which cell means left: positive = "..." in [table] of the configuration.'
         )
     return pl.select(pl.when(low.is_not_null()).then(yes.cast(pl.Float64))).to_series()
+
+
+def _stayed(raw: pl.Series, y: Floats) -> dict[str, Any]:
+    """Which cells are taken to mean stayed: the most frequent with their rows, and how many differ."""
+    text = as_text(raw).str.strip_chars().filter(pl.Series(y == 0)).alias("cell")
+    found = text.value_counts(name="rows").sort("rows", "cell", descending=[True, False])
+    return {"stayed_cells": dict(found.head(MOST_CELLS).iter_rows()), "stayed_cells_count": found.height}
 
 
 def _some(text: pl.Series) -> str:

@@ -6,7 +6,7 @@
 There is one outcome: who leaves. A table says nothing about who complained before, so there is no silent scorecard.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -160,7 +160,18 @@ def counted(made: Table) -> list[str]:
     ):
         if counts[name]:
             told.append(f"{counts[name]:,} {text}")
-    return told
+    return [*told, _stayed(counts)] if counts.get("stayed_cells_count", 0) > 1 else told
+
+
+def _stayed(counts: Mapping[str, Any]) -> str:
+    """More than one cell that means stayed: one of them may mean that nobody knows."""
+    cells = ", ".join(f"{cell!r} ({rows:,})" for cell, rows in counts["stayed_cells"].items())
+    more = counts["stayed_cells_count"] - len(counts["stayed_cells"])
+    return (
+        f"stayed, by {counts['stayed_cells_count']:,} different cells of the label: {cells}"
+        f"{f' and {more:,} more' if more else ''}; if one of them means unknown, "
+        "name it as missing in the label's [columns.NAME] of the configuration"
+    )
 
 
 def _guarded(made: Table, names: Names, config: Config, overruling: Overruling) -> dict[str, Any]:
@@ -229,7 +240,7 @@ def _report(made: Table, names: Names, evaluated: dict[str, Any], checked: dict[
             "snapshots": made.counts["rows"],
             "accounts": made.counts["accounts"],
             "churn_events": made.counts["events"],
-            "left_out": {},
+            "left_out": {"without_label": made.counts["without_label"]} if made.counts["without_label"] else {},
         },
         "table": {
             **made.counts,
