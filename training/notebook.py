@@ -5,6 +5,7 @@ Everything here is what the commands do, with pandas at the edges; `training.tra
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import polars as pl
 from matplotlib.axes import Axes
 
 from models import registry
-from models.clock import INSTANT, now, parse_instant
+from models.clock import now, parse_instant
 from models.errors import ArtefactError, ContractError, NaiveTime
 from models.history import History
 from models.imports.run import read_folder
@@ -25,7 +25,7 @@ from models.model import ChurnModel, columns
 from models.scorecard import Scorecard, Target
 from models.scoring import is_fresh, last_known, score_history
 from models.settings import Settings
-from training import artefact, plots, predict
+from training import artefact, frames, plots, predict
 from training import config as configs
 from training import report as reporting
 from training.figures import cards
@@ -33,7 +33,7 @@ from training.reading import end_of
 from training.train import Config, Trained, train
 
 #: The tables of the data contract by name, as pandas or Polars frames; a folder of contract files; or a history.
-Data = Mapping[str, pd.DataFrame | pl.DataFrame] | History | str | Path
+Data = Mapping[str, frames.Frame] | History | str | Path
 #: An instant: with its offset, or a date (its midnight, UTC).
 Moment = datetime | str | None
 
@@ -228,35 +228,35 @@ class Run:
 
 
 def history(data: Data) -> History:
-    """A history from frames, a folder of contract files, or itself. Raises `ContractError` as the importer does."""
+    """A history from frames, a folder of contract files, or itself. Raises `ContractError` for frames that break the
+    contract; of files, the rows that do are left out with a warning, as the commands leave them out."""
     if isinstance(data, History):
         return data
     if isinstance(data, str | Path):
-        return History.from_frames(read_folder(Path(data))[0])
-    return History.from_frames({name: polars(frame) for name, frame in data.items()})
-
-
-def polars(frame: pd.DataFrame | pl.DataFrame) -> pl.DataFrame:
-    """A pandas frame in Polars: NaN and NaT are unknown, times without a zone are UTC, categories are texts."""
-    if isinstance(frame, pl.DataFrame):
-        return frame
-    found = pl.from_pandas(frame)
-    naive = [name for name, kind in found.schema.items() if isinstance(kind, pl.Datetime) and kind.time_zone is None]
-    coded = [name for name, kind in found.schema.items() if isinstance(kind, pl.Categorical | pl.Enum)]
-    aware = [name for name, kind in found.schema.items() if isinstance(kind, pl.Datetime) and name not in naive]
-    return found.with_columns(
-        pl.col(naive).dt.replace_time_zone("UTC").cast(INSTANT),
-        pl.col(aware).cast(INSTANT),
-        pl.col(coded).cast(pl.String),
-    )
+        found, summary = read_folder(Path(data))
+        if summary.rejected:
+            told = frames.said(summary.problems, "line")
+            warnings.warn(f"{summary.rejected:,} rows break the data contract and are left out. {told}", stacklevel=3)
+        return History.from_frames(found)
+    if not isinstance(data, Mapping):
+        raise ContractError(
+            f"A {type(data).__name__} is no history; give the contract's tables by name, such as "
+            '{"accounts": frame, "interactions": frame}, or the path of a folder of them.'
+        )
+    return frames.history_of(data)
 
 
 def moment(at: Moment) -> datetime | None:
-    """An instant, UTC. Raises `NaiveTime` for a time of day without an offset."""
+    """An instant, UTC. Raises `NaiveTime` for a time of day without an offset, `ContractError` for what is no time."""
     if at is None:
         return None
     if isinstance(at, str):
-        return parse_instant(at)
+        try:
+            return parse_instant(at)
+        except ValueError:
+            raise ContractError(f"as_of is {at!r}; write a date such as 2026-03-02, or 2026-03-02T08:00:00Z.") from None
+    if not isinstance(at, datetime) or pd.isna(at):
+        raise ContractError(f"as_of is {at!r}; give a date as text, such as 2026-03-02, or a time with its offset.")
     plain = at.to_pydatetime() if isinstance(at, pd.Timestamp) else at
     if plain.tzinfo is None:
         raise NaiveTime(f"{plain} has no offset; give it one, or pass a date as text.")

@@ -18,6 +18,7 @@ from models.errors import ArtefactError, ContractError, NaiveTime, SettingsError
 from models.health import expit
 from models.history import History
 from training import artefact, notebook, predict
+from training.frames import polars
 from training.notebook import Run
 from training.simulator import Simulated
 from training.train import Config, Trained
@@ -63,22 +64,87 @@ class TestFramesIn:
 
     def test_times_without_a_zone_are_utc_and_categories_are_texts(self) -> None:
         frame = pd.DataFrame({"at": pd.to_datetime(["2026-01-02 03:04", None]), "kind": pd.Categorical(["a", None])})
-        found = notebook.polars(frame)
+        found = polars(frame)
         assert found["at"].to_list() == [datetime(2026, 1, 2, 3, 4, tzinfo=UTC), None]
         assert found.schema["kind"] == pl.String
 
     def test_other_zones_keep_their_instant(self) -> None:
         at = pd.to_datetime(["2026-01-02 03:04"]).tz_localize("Europe/Berlin")
-        assert notebook.polars(pd.DataFrame({"at": at}))["at"].item() == datetime(2026, 1, 2, 2, 4, tzinfo=UTC)
+        assert polars(pd.DataFrame({"at": at}))["at"].item() == datetime(2026, 1, 2, 2, 4, tzinfo=UTC)
 
     def test_a_folder_is_read_as_the_command_reads_it(self, tmp_path: Path, frames: dict[str, pd.DataFrame]) -> None:
         for name, frame in frames.items():
-            notebook.polars(frame).write_parquet(tmp_path / f"{name}.parquet")
+            polars(frame).write_parquet(tmp_path / f"{name}.parquet")
         assert notebook.history(tmp_path).interactions.height == len(frames["interactions"])
 
     def test_what_is_no_table_of_the_contract_is_refused(self) -> None:
         with pytest.raises(ContractError, match="calls"):
             notebook.history({"calls": pd.DataFrame()})
+
+    @pytest.mark.parametrize(
+        ("table", "column", "value", "said"),
+        [
+            ("surveys", "score", 99, "surveys.score: '99' is outside its scale"),
+            ("accounts", "mrr", -5, "accounts.mrr: '-5' is below 0"),
+            ("interactions", "direction", "sideways", "interactions.direction: 'sideways' is not one of inbound, "),
+            ("interactions", "reopens", -3, "interactions.reopens: '-3' is below 0"),
+            ("interactions", "opened_at", None, "interactions.opened_at: is required"),
+            ("surveys", "comment", "\0", "surveys.comment: holds a NUL character ("),
+        ],
+    )
+    def test_cells_that_break_the_contract_are_refused_as_imports_refuse_them(
+        self, frames: dict[str, pd.DataFrame], table: str, column: str, value: object, said: str
+    ) -> None:
+        broken = frames[table].copy()
+        if column == "score":
+            broken = broken[broken["responded_at"].notna()].reset_index(drop=True)
+        broken[column] = broken[column].astype(object) if column in broken else None
+        broken.loc[[3, 7], column] = value
+        with pytest.raises(ContractError) as refused:
+            notebook.history({**frames, table: broken})
+        assert said in str(refused.value)
+        assert "(2 rows, first row 4)" in str(refused.value)
+
+    def test_what_pandas_reads_from_files_is_the_history(
+        self, tmp_path: Path, simulated: Simulated, history: History
+    ) -> None:
+        read = {}
+        for name, table in simulated.tables.items():
+            table.write_csv(tmp_path / f"{name}.csv", datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
+            read[name] = pd.read_csv(tmp_path / f"{name}.csv")
+        found = notebook.history(read)
+        for name in read:
+            assert found.frame(name).equals(history.frame(name)), name
+        read["accounts"]["started_at"] = "01/02/2026"
+        with pytest.raises(ContractError, match=r"accounts.started_at: '01/02/2026' is not an ISO 8601 time"):
+            notebook.history(read)
+
+    def test_a_time_as_text_without_a_zone_is_utc_as_any_other(self) -> None:
+        read = notebook.history({"accounts": pd.DataFrame({"account_id": [1], "started_at": ["2026-01-02 03:04"]})})
+        assert read.accounts["started_at"].item() == datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+        assert read.accounts["account_id"].item() == "1"
+
+    def test_rows_of_files_that_are_left_out_are_said(self, tmp_path: Path) -> None:
+        (tmp_path / "accounts.csv").write_text("account_id,mrr\na,1\nb,-2\n")
+        (tmp_path / "interactions.csv").write_text("interaction_id,account_id,opened_at\n")
+        with pytest.warns(UserWarning, match=r"^1 rows .* left out. accounts.mrr: '-2' is below 0 \(line 3\)"):
+            assert notebook.history(tmp_path).accounts.height == 1
+
+    def test_what_is_no_history_is_said(self) -> None:
+        with pytest.raises(ContractError, match="A DataFrame is no history; give the contract's tables by name"):
+            notebook.history(pd.DataFrame({"a": [1]}))  # type: ignore[arg-type]
+        with pytest.raises(ContractError, match="accounts is a list; give a pandas or Polars frame"):
+            notebook.history({"accounts": []})  # type: ignore[dict-item]
+        mixed = pd.DataFrame({"account_id": ["a", "b"], "name": ["x", ["y"]]})
+        with pytest.raises(ContractError, match="The frame accounts cannot be read"):
+            notebook.history({"accounts": mixed})
+        with pytest.raises(ContractError, match="lacks the required column 'opened_at'"):
+            notebook.history({"interactions": pd.DataFrame({"interaction_id": ["i"], "account_id": ["a"]})})
+
+    @pytest.mark.parametrize("at", ["yesterday", 20260302, pd.NaT, "2026-13-01"])
+    def test_what_is_no_moment_is_said(self, at: object) -> None:
+        with pytest.raises(ContractError, match="as_of is "):
+            notebook.moment(at)
 
     @pytest.mark.parametrize(
         "at", ["2026-03-02", pd.Timestamp("2026-03-02", tz="UTC"), datetime(2026, 3, 2, tzinfo=UTC)]
