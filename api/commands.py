@@ -70,7 +70,8 @@ def import_(
     settings = Settings.from_environment(os.environ)
     chosen = mapping or source
     if dry_run:
-        _told(run(path, chosen, timezone=timezone, delay=delay, known=_described(settings)), as_json=as_json)
+        checked = run(path, chosen, timezone=timezone, delay=delay, known=_described(settings), present=now())
+        _told(checked, as_json=as_json)
         return
     engine = _store(settings)
     started = start_import(engine, f"{chosen}: {path.name}", now())
@@ -84,8 +85,9 @@ def import_(
                     tasks[table] = shown.add_task(table, total=None)
                 shown.update(tasks[table], completed=rows)
 
+            held = described(engine)
             summary = run(
-                path, chosen, sink=sink, timezone=timezone, delay=delay, known=described(engine), progress=tell
+                path, chosen, sink=sink, timezone=timezone, delay=delay, known=held, progress=tell, present=now()
             )
     except BaseException as error:
         finish_import(engine, started, now(), "failed", {"error": str(error)})

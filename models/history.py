@@ -150,12 +150,13 @@ class History:
     def last_event(self, *, planned: bool = True) -> datetime | None:
         """The latest instant at which anything happened or became known; None for an empty history.
 
-        Dates of accounts may lie ahead: an end that is planned has not happened. Without `planned` they are left out.
+        Dates of accounts and contracts may lie ahead: an end or an upgrade that is planned has not happened. Without
+        `planned` they are left out.
         """
         latest = [
             self.frame(name).select(pl.max_horizontal(pl.col(c).max() for c in columns)).item()
             for name, columns in _EVENT_TIMES.items()
-            if planned or name != "accounts"
+            if planned or name not in ("accounts", "contracts")
         ]
         return max((moment for moment in latest if moment is not None), default=None)
 

@@ -26,16 +26,17 @@ def read_history(data: Path | None, source: str, settings: Settings, delay: time
         check_schema(engine)
         with reading(engine) as conn:
             return read_store(conn, delay=delay or timedelta(0))
+    from models.clock import now
     from models.imports.run import read_folder
 
-    frames, summary = read_folder(data, source, delay=delay)
+    frames, summary = read_folder(data, source, delay=delay, present=now())
     for line in summary.lines():
         click.echo(line, err=True)
     return History.from_frames(frames, delay or timedelta(0))
 
 
 def end_of(history: "History") -> datetime:
-    """Just after the last contact, survey or change of terms; dates of accounts may be plans."""
+    """Just after the last contact or survey; dates of accounts and contracts may be plans."""
     last = history.last_event(planned=False) or history.last_event()
     if last is None:
         raise EbbtideError("The history is empty; there is nothing to look at.")

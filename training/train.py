@@ -9,14 +9,14 @@ that no fold is told its own future; for the model itself as of the cutoff.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from models.errors import SettingsError, TooFewLabels
+from models.errors import ContractError, SettingsError, TooFewLabels
 from models.features import FEATURES, Baselines, Feature, FeatureSet, compute, measure
 from models.health import HealthParams
 from models.history import History
@@ -121,12 +121,23 @@ def train(
     measuring and the reference for monitoring: for a back-test, which fits many and grades them itself.
 
     Raises `LeakageError` before any fit if a row may know its future, and `ContractError` for a history
-    nothing can be learnt from.
+    nothing can be learnt from, or that ends so long before `cutoff` that nobody knows who has left since.
     """
+    _refuse_beyond(history, cutoff, config)
     # The fits run side by side; threads inside each would only wait for one another.
     with threadpool_limits(limits=1, user_api="blas"):
         return _train(
             history.known_at(cutoff), cutoff, config, progress, announce, who, when, previous, thorough=thorough
+        )
+
+
+def _refuse_beyond(history: History, cutoff: datetime, config: Config) -> None:
+    """Time without data would count as time in which everybody stayed."""
+    end = history.last_event(planned=False)
+    if end is not None and cutoff > end + (grace := timedelta(days=config.label.maturity_days)):
+        raise ContractError(
+            f"The last contact or survey is of {end:%Y-%m-%d}; who has left by {cutoff:%Y-%m-%d} is not known. "
+            f"Train as of {end + grace:%Y-%m-%d} at the latest."
         )
 
 

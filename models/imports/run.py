@@ -7,7 +7,7 @@ running the import again completes it.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +15,7 @@ import polars as pl
 
 from models.accounts import ACCOUNTS
 from models.imports.apply import Applied, apply, look_up, zones
-from models.imports.check import REJECTED, Checked, check, in_order
+from models.imports.check import CLOCK_SKEW, REJECTED, Checked, check, in_order
 from models.imports.convert import as_text
 from models.imports.files import Found, find
 from models.imports.mapping import load
@@ -68,16 +68,18 @@ def run(
     known: pl.DataFrame | None = None,
     progress: Progress | None = None,
     batch: int = BATCH,
+    present: datetime | None = None,
 ) -> Summary:
     """Import a file or a folder; without a `sink`, check only (a dry run).
 
     `timezone` and `delay`, where given, overrule the mapping's. `known` describes the accounts the store already
-    holds (account_id, started_at, ended_at), so that their rows are no orphans. Raises `ContractError` before
+    holds (account_id, started_at, ended_at), so that their rows are no orphans. What happened more than a day after
+    `present` (where given) is rejected. Raises `ContractError` before
     the first row is written where the files as a whole cannot be used.
     """
     declared = _declared(mapping, timezone, delay)
     summary = Summary(declared.name, written=sink is not None, meanings=declared.meanings)
-    for done in _tables(path, declared, (), known):
+    for done in _tables(path, declared, (), known, present):
         summary.tables[done.summary.table] = done.summary
         if sink is not None:
             _write(sink, done, progress, batch)
@@ -90,6 +92,7 @@ def read_folder(
     *,
     timezone: str | None = None,
     delay: timedelta | None = None,
+    present: datetime | None = None,
 ) -> tuple[dict[str, pl.DataFrame], Summary]:
     """The checked tables of a folder in contract schema, for a history without a store; and the summary.
 
@@ -98,7 +101,7 @@ def read_folder(
     declared = _declared(mapping, timezone, delay)
     summary = Summary(declared.name, meanings=declared.meanings)
     frames: dict[str, pl.DataFrame] = {}
-    for done in _tables(path, declared, REQUIRED, None):
+    for done in _tables(path, declared, REQUIRED, None, present):
         summary.tables[done.summary.table] = done.summary
         frames[done.summary.table] = done.frame
     return frames, summary
@@ -148,11 +151,13 @@ class _Done:
             yield self.rows.filter(pl.col(FILE).cast(pl.String).is_in(files)).select(columns)
 
 
-def _tables(path: Path, mapping: Mapping, require: Iterable[str], known: pl.DataFrame | None) -> Iterator[_Done]:
+def _tables(
+    path: Path, mapping: Mapping, require: Iterable[str], known: pl.DataFrame | None, present: datetime | None = None
+) -> Iterator[_Done]:
     """Each table that has files, accounts first."""
     accounts = ACCOUNTS.empty()
     for found in find(path, mapping, require).values():
-        done = _table(found)
+        done = _table(found, None if present is None else present + CLOCK_SKEW)
         if found.mapping.table is ACCOUNTS:
             accounts = done.frame
             done.summary.test_accounts = int(accounts["is_test"].sum() or 0)
@@ -164,8 +169,9 @@ def _tables(path: Path, mapping: Mapping, require: Iterable[str], known: pl.Data
         yield done
 
 
-def _table(found: Found) -> _Done:
-    """Read, map, check and deduplicate one table, file by file: only one is in memory as it stands."""
+def _table(found: Found, until: datetime | None) -> _Done:
+    """Read, map, check and deduplicate one table, file by file: only one is in memory as it stands. Nothing can have
+    happened after `until`."""
     mapping, table = found.mapping, found.mapping.table
     summary = TableSummary(table.name, unknown_columns=found.unknown, absent_columns=found.absent)
     summary.files = tuple(file.name for file in found.files)
@@ -176,7 +182,7 @@ def _table(found: Found) -> _Done:
     filled: dict[str, tuple[str, ...]] = {}
     for raw in _raws(found):
         applied = apply(raw, mapping, lookups, calendars)
-        checked = check(applied.raw, table, applied.readings)
+        checked = check(applied.raw, table, applied.readings, until)
         _count(summary, raw, applied, checked)
         problems += [applied.problems, checked.problems]
         frames.append(checked.frame)

@@ -57,7 +57,7 @@ def last_event(engine: Engine) -> datetime | None:
     """The latest instant at which a contact or a survey happened or became known; None for an empty store."""
     with reading(engine) as conn:
         found = freshness(conn)
-    # Dates of accounts may be plans; what the other tables hold has happened.
-    seen = [table for name, table in found.items() if name != "accounts"]
+    # Dates of accounts and contracts may be plans; what the other tables hold has happened.
+    seen = [table for name, table in found.items() if name not in ("accounts", "contracts")]
     moments = [moment for table in seen for moment in (table.happened_at, table.recorded_at)]
     return max((moment for moment in moments if moment is not None), default=None)

@@ -226,6 +226,22 @@ def test_a_delay_is_when_rows_are_known(tmp_path: Path) -> None:
     assert frames["interactions"]["recorded_at"].to_list() == [datetime(2026, 3, 2, 14, tzinfo=UTC)] * 2
 
 
+def test_what_cannot_have_happened_yet_is_rejected_and_plans_are_not(tmp_path: Path) -> None:
+    """A mistyped year would move the end of the data, and with it every label."""
+    late = INTERACTIONS + "i3,acme,2028-03-02T08:00:00Z\n"
+    plans = "account_id,effective_at,mrr\nacme,2028-01-01T00:00:00Z,10\n"
+    folder = files(tmp_path, accounts=ACCOUNTS, interactions=late, contracts=plans)
+    frames, summary = read_folder(folder, present=datetime(2026, 3, 3, tzinfo=UTC))
+    assert frames["interactions"]["interaction_id"].to_list() == ["i1", "i2"]
+    [problem] = summary.tables["interactions"].problems.to_dicts()
+    assert (problem["column"], problem["reason"]) == ("opened_at", "lies in the future")
+    assert frames["contracts"].height == 1
+    history = History.from_frames(frames)
+    assert history.last_event(planned=False) == datetime(2026, 3, 2, 8, tzinfo=UTC)
+    assert history.last_event() == datetime(2028, 1, 1, tzinfo=UTC)
+    assert read_folder(folder)[0]["interactions"].height == 3
+
+
 def test_a_folder_becomes_a_history(tmp_path: Path) -> None:
     frames, _ = read_folder(files(tmp_path, accounts=ACCOUNTS, interactions=INTERACTIONS))
     history = History.from_frames(frames)

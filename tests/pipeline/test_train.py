@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.errors import LeakageError, TooFewLabels
+from models.errors import ContractError, LeakageError, TooFewLabels
 from models.features import FEATURES, compute
 from models.history import History
 from models.loading import load_model
@@ -121,6 +121,11 @@ def test_what_happens_after_the_cutoff_changes_nothing(
     assert whole.report["rows"]["snapshots"] < trained.report["rows"]["snapshots"]
 
 
+def test_time_without_data_is_not_time_in_which_everybody_stayed(simulated: Simulated, history: History) -> None:
+    with pytest.raises(ContractError, match="The last contact or survey is of .* is not known. Train as of"):
+        train(history, simulated.end + timedelta(days=60), Config())
+
+
 def test_without_exits_the_expert_serves_and_says_so(simulated: Simulated, history: History) -> None:
     unended = history.accounts.with_columns(
         *(pl.lit(None, history.accounts.schema[name]).alias(name) for name in ("notice_at", "ended_at", "end_reason"))
@@ -143,7 +148,7 @@ def test_a_history_without_customers_cannot_be_scored_for() -> None:
         }
     )
     with pytest.raises(TooFewLabels, match="nobody to score"):
-        train(empty, datetime(2026, 3, 1, tzinfo=UTC), Config())
+        train(empty, datetime(2026, 1, 20, tzinfo=UTC), Config())
 
 
 def test_a_matrix_that_knows_the_future_is_refused(
