@@ -122,7 +122,7 @@ def test_what_happens_after_the_cutoff_changes_nothing(
 
 
 def test_time_without_data_is_not_time_in_which_everybody_stayed(simulated: Simulated, history: History) -> None:
-    with pytest.raises(ContractError, match="The last contact or survey is of .* is not known. Train as of"):
+    with pytest.raises(ContractError, match=r"The last contact or survey is of .* is not known. Train as of"):
         train(history, simulated.end + timedelta(days=60), Config())
 
 
