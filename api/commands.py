@@ -134,7 +134,7 @@ def score(as_of: datetime | None) -> None:
     settings = Settings.from_environment(os.environ)
     engine = _store(settings)
     model, _ = load_model(settings.artifacts, current_model_id(settings.artifacts), settings.trust)
-    moment, quiet_since = (as_of, None) if as_of is not None else _quiet(engine, _moment(engine))
+    moment, told_until = (as_of, {}) if as_of is not None else _as_everybody(engine)
     with bar() as shown:
         task = shown.add_task("scoring", total=None)
         done = score_store(
@@ -145,7 +145,7 @@ def score(as_of: datetime | None) -> None:
             clock=now,
             margin=settings.margin,
             currency=settings.currency,
-            quiet_since=quiet_since,
+            **told_until,
             progress=lambda n, total: shown.update(task, completed=n, total=total),
         )
     left_out = ", ".join(f"{count:,} {name}" for name, count in done.standings.items() if count)
@@ -175,42 +175,36 @@ def _moment(engine: "Engine") -> datetime:
     return moment
 
 
-def _quiet(engine: "Engine", moment: datetime) -> "tuple[datetime, datetime | None]":
-    """As of when to score, and since when the contact feed is quiet, as everybody would look. Says what is done."""
-    from models.store.engine import reading
-    from models.store.portfolio import contacts_quiet
-    from models.store.sources import is_feed, list_sources, look
+def _as_everybody(engine: "Engine") -> "tuple[datetime, dict[str, Any]]":
+    """As of when to score, and where contacts end, as the service sees it. Says what is done."""
+    from models.store.portfolio import contacts_end
+    from models.store.sources import look
 
-    if now() - moment < timedelta(days=1):
-        look(engine, moment)
-    found = contacts_quiet(engine, moment)
-    if found is None:
-        return moment, None
-    with reading(engine) as conn:
-        feed = is_feed(list_sources(conn))
-    why = "the feed seems to have stopped" if feed else "what was imported ends there"
+    look(engine, now())
+    end = contacts_end(engine, now())
+    if end is None:
+        return _moment(engine), {}
+    if end.quiet is None:
+        return _export_end(engine, now()), end.options()
     click.echo(
-        f"No contact has become known since {isoformat(found.since)} although {found.due:,.0f} were due: {why}, so "
-        "this scores as of then, lest silence of the feed be taken for silence of customers; --as-of chooses.",
+        f"No contact has become known since {isoformat(end.since)} although {end.quiet.due:,.0f} were due: the feed "
+        "seems to have stopped, so this scores as of then, lest silence of the feed be taken for silence of customers; "
+        "--as-of chooses.",
         err=True,
     )
-    return found.since + timedelta(microseconds=1), found.since if feed else None
+    return end.since + timedelta(microseconds=1), end.options()
 
 
 def _export_end(engine: "Engine", moment: datetime) -> datetime:
-    """The end of an export that was read once, where a watch would take its end for a feed that died; else the
+    """The end of an export that was read once, where silence after it would be taken for customers'; else the
     moment."""
-    from models.store.engine import reading
-    from models.store.portfolio import contacts_quiet
-    from models.store.sources import is_feed, list_sources
+    from models.store.portfolio import contacts_end
 
-    found = contacts_quiet(engine, moment)
-    with reading(engine) as conn:
-        feed = is_feed(list_sources(conn))
-    if found is None or feed:
+    end = contacts_end(engine, moment)
+    if end is None or end.quiet is not None:
         return moment
-    click.echo(f"What was imported ends {isoformat(found.since)}: as of then; --as-of chooses.", err=True)
-    return found.since + timedelta(microseconds=1)
+    click.echo(f"What was imported ends {isoformat(end.since)}: as of then; --as-of chooses.", err=True)
+    return end.since + timedelta(microseconds=1)
 
 
 @click.command()

@@ -9,10 +9,10 @@ import polars as pl
 import structlog
 
 from models.columns import Table
-from models.rhythm import Quiet
 from models.store.access import Store
 from models.store.errors import StoreError
 from models.store.history import Freshness
+from models.store.portfolio import End
 from models.store.types import MICROSECOND
 
 #: Seconds for which an answer may be out of date; whether a feed is quiet takes a count over eight weeks.
@@ -26,9 +26,9 @@ class Reach:
 
     def __init__(self, store: Store, clock: Callable[[], datetime]) -> None:
         self._store, self._clock = store, clock
-        self._until = self._quiet_until = 0.0
+        self._until = self._end_until = 0.0
         self._found: Mapping[str, Freshness] = {}
-        self._quiet: Quiet | None = None
+        self._end: End | None = None
 
     def now(self) -> Mapping[str, Freshness]:
         """Per contract table, how far its rows reach; at most `KEEP_SECONDS` old."""
@@ -38,20 +38,28 @@ class Reach:
         return self._found
 
     def quiet_since(self) -> datetime | None:
-        """Since when the contact feed is quiet (`models.rhythm`); None while it is alive."""
-        if time.monotonic() >= self._quiet_until:
-            self._quiet = self._store.contacts_quiet(self._clock())
-            self._quiet_until = time.monotonic() + (KEEP_SECONDS if self._quiet is None else KEEP_QUIET_SECONDS)
-        return None if self._quiet is None else self._quiet.since
+        """Since when the contact feed is quiet (`models.rhythm`); None while it is alive, and where there is none."""
+        return self.told_until().get("quiet_since")
+
+    def told_until(self) -> dict[str, datetime]:
+        """How scoring is told where contacts end (`models.store.scoring`): empty while they go on."""
+        end = self._contacts_end()
+        return {} if end is None else end.options()
 
     def scored_as_of(self, now: datetime) -> datetime:
-        """The moment that scores made now are of: while the contact feed is quiet, the end of what it told."""
-        since = self.quiet_since()
-        return now if since is None else min(now, since + MICROSECOND)
+        """The moment that scores made now are of: the end of what was told of contacts, where it has ended."""
+        end = self._contacts_end()
+        return now if end is None else min(now, end.since + MICROSECOND)
+
+    def _contacts_end(self) -> End | None:
+        if time.monotonic() >= self._end_until:
+            self._end = self._store.contacts_end(self._clock())
+            self._end_until = time.monotonic() + (KEEP_SECONDS if self._end is None else KEEP_QUIET_SECONDS)
+        return self._end
 
     def contacts_arrived(self) -> None:
         """Look again before the next answer."""
-        self._quiet_until = 0.0
+        self._end_until = 0.0
 
 
 class Arrivals:

@@ -128,8 +128,7 @@ class Rescoring:
         try:
             model = self._serving.current().model
             options = {"margin": self._settings.margin, "currency": self._settings.currency}
-            quiet = self._reach.quiet_since()
-            scored = self._store.rescore(model, list(account_ids), now, quiet_since=quiet, **options)
+            scored = self._store.rescore(model, list(account_ids), now, **self._reach.told_until(), **options)
         except EbbtideError as error:
             structlog.get_logger().warning("not_rescored", accounts=len(account_ids), reason=str(error))
             return None

@@ -226,8 +226,8 @@ def _score_stored(service: Service, served: Served, items: Sequence[Item], wante
     book = the_key().book
     if book.restricted:
         ids = sorted(service.store.held(book, ids))
-    options = {"margin": settings.margin, "currency": settings.currency, "quiet_since": service.freshness.quiet_since()}
-    asked = service.store.score_now(served.model, ids, now, **options)
+    options = {"margin": settings.margin, "currency": settings.currency}
+    asked = service.store.score_now(served.model, ids, now, **service.freshness.told_until(), **options)
     lines = histories.lines(served, asked.scored, wanted)
     others = [item for item in good if item.body["account_id"] not in lines]
     for item in good:

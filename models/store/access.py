@@ -254,6 +254,10 @@ class Store:
         with self.connection() as conn:
             return history.freshness(conn)
 
+    def contacts_end(self, present: datetime) -> portfolio.End | None:
+        """Where contacts end; see `models.store.portfolio.contacts_end`."""
+        return portfolio.contacts_end(self.engine, present)
+
     def contacts_quiet(self, present: datetime) -> Quiet | None:
         """Whether the contact feed is quiet; see `models.store.portfolio.contacts_quiet`."""
         return portfolio.contacts_quiet(self.engine, present)

@@ -87,12 +87,14 @@ def score_store(
     chunk_accounts: int = CHUNK_ACCOUNTS,
     progress: Progress | None = None,
     quiet_since: datetime | None = None,
+    ended_at: datetime | None = None,
 ) -> Scoring:
     """Score every account as of a moment and publish the silent list.
 
     `who` is remembered with the list; `margin` and `currency` as in `models.scoring`; `progress` is told accounts
     done and accounts in all. `quiet_since`: the contact feed has told nothing since then, so `as_of` is the end of what
-    it told; every confidence is one grade lower and the list says so. An account that is not scored any more (ended,
+    it told; every confidence is one grade lower and the list says so. `ended_at`: the same of an export that was read
+    once, in which nothing is amiss. An account that is not scored any more (ended,
     notice, test) loses its latest score. Raises `RunInProgress` while another run is at work and `ContractError` for a
     moment before every account; after any failure the old list is still the current one.
     """
@@ -101,7 +103,7 @@ def score_store(
         computed_at = clock()
         run_id = runs.start_run(engine, as_of, model.model_id, computed_at)
         try:
-            run = _Run(engine, model, as_of, margin, currency, run_id, computed_at, quiet_since)
+            run = _Run(engine, model, as_of, margin, currency, run_id, computed_at, quiet_since, ended_at)
             counts, entries = run.score_all(chunk_accounts, progress or _silently)
             _require_somebody(counts, as_of)
             _forget(engine, _older(as_of, computed_at))
@@ -149,16 +151,17 @@ def rescore(
     margin: float = 1.0,
     currency: str | None = None,
     quiet_since: datetime | None = None,
+    ended_at: datetime | None = None,
 ) -> int:
-    """Score these accounts as of a moment; gives how many were customers and so got a score. `quiet_since` as in
-    `score_accounts`.
+    """Score these accounts as of a moment; gives how many were customers and so got a score. `quiet_since` and
+    `ended_at` as in `score_accounts`.
 
     Features are bit for bit those of a run at the same moment: the portfolio's coverage and sources are looked up,
     only the rows of others are not. Ids nobody has described are passed over. The list stays as it was published.
     """
     wanted = sorted(set(account_ids))
     parts = (wanted[start : start + RESCORED_AT_ONCE] for start in range(0, len(wanted), RESCORED_AT_ONCE))
-    options = {"margin": margin, "currency": currency, "quiet_since": quiet_since}
+    options = {"margin": margin, "currency": currency, "quiet_since": quiet_since, "ended_at": ended_at}
     return sum(_rescore(engine, model, part, as_of, computed_at, options) for part in parts)
 
 
@@ -171,21 +174,24 @@ def score_accounts(
     margin: float = 1.0,
     currency: str | None = None,
     quiet_since: datetime | None = None,
+    ended_at: datetime | None = None,
 ) -> Asked:
     """Score some accounts as of a moment from what is stored, and store nothing; see `rescore`.
 
     Where the contact feed has told nothing since `quiet_since`, they are scored as of the last it told, lest its
-    silence be taken for theirs; those who are no customers any more get no score all the same.
+    silence be taken for theirs, with a lower confidence; where an export ended at `ended_at`, as of its end, with the
+    confidence it has. Those who are no customers any more get no score all the same.
     """
     wanted = list(account_ids)
-    moment = as_of if quiet_since is None else min(as_of, quiet_since + MICROSECOND)
+    told_until = quiet_since or ended_at
+    moment = as_of if told_until is None else min(as_of, told_until + MICROSECOND)
     with reading(engine) as conn:
         context = _context(conn, moment, quiet_since)
         held = history.read_history(conn, wanted, observed_from=context.observed_from)
         mine = sa.select(latest_scores).where(latest_scores.c.account_id.in_(wanted))
         bands = _bands(bulk.select(conn, mine), as_of)
     options = {"margin": margin, "currency": currency, "previous_bands": bands}
-    there = None if quiet_since is None else _customers(held, as_of, model)
+    there = None if told_until is None else _customers(held, as_of, model)
     scored = score_history(model, held, moment, fresh=context.fresh, account_ids=there, **options)  # type: ignore[arg-type]
     return Asked(scored, held, bands)
 
@@ -201,7 +207,7 @@ def _rescore(
     asked = score_accounts(engine, model, wanted, as_of, **options)
     scored = asked.scored
     if scored.scores.height:
-        instead = options.get("quiet_since") is not None
+        instead = (options["quiet_since"] or options["ended_at"]) is not None
         scores.save_scores(engine, to_store(model, scored), kept(model, scored), computed_at, instead=instead)
     described = set(asked.known.accounts["account_id"])
     lost = sorted(described & asked.bands.keys() - set(scored.scores["account_id"]))
@@ -236,6 +242,12 @@ class _Run:
     run_id: int
     computed_at: datetime
     quiet_since: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def before_now(self) -> bool:
+        """Whether the run is of an earlier moment because contacts end there: it says all the same how things are."""
+        return (self.quiet_since or self.ended_at) is not None
 
     def score_all(self, chunk_accounts: int, progress: Progress) -> tuple[dict[str, int], pl.DataFrame]:
         """Accounts per standing, and the entries of the list."""
@@ -253,7 +265,7 @@ class _Run:
         return counts, pl.concat(entries)
 
     def _score(self, part: History, context: _Context, latest: pl.DataFrame) -> pl.DataFrame:
-        there = None if self.quiet_since is None else _customers(part, self.computed_at, self.model)
+        there = _customers(part, self.computed_at, self.model) if self.before_now else None
         scored = score_history(
             self.model,
             part,
@@ -266,9 +278,8 @@ class _Run:
         )
         if scored.scores.height:
             frame = to_store(self.model, scored)
-            instead = self.quiet_since is not None
-            kept_features = kept(self.model, scored)
-            scores.save_scores(self.engine, frame, kept_features, self.computed_at, self.run_id, instead=instead)
+            more = {"instead": self.before_now}
+            scores.save_scores(self.engine, frame, kept(self.model, scored), self.computed_at, self.run_id, **more)
         return lists.quiet_entries(self.model, scored).select(*ENTRY_SCHEMA).cast(ENTRY_SCHEMA)  # type: ignore[arg-type]
 
 

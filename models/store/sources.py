@@ -5,9 +5,8 @@ when contacts *became known* (`ALL`), since that is what scores are made of. Eit
 once, written in the transaction that notes it; so is the first thing heard again.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,8 +25,6 @@ from models.webhooks.events import source_back, source_quiet
 #: Sources at once; more are noted under one name.
 MOST, OTHERS = 200, "others"
 _LONGEST = 128
-#: What told for a shorter time is no feed.
-LEAST_SPAN = timedelta(days=7)
 _KEPT_HOURS = 2 * WEEKS * 168
 
 
@@ -71,20 +68,14 @@ def look(engine: Engine, now: datetime) -> list[Source]:
     with reading(engine) as conn:
         known = list_sources(conn)
         judged = {(one.source, one.table_name): _judge(conn, one, now) for one in known if one.source != ALL}
-    contacts = portfolio.feed_quiet(engine, now) if is_feed(known) else None
+        feed = portfolio.is_feed(conn)
+    contacts = portfolio.feed_quiet(engine, now) if feed else None
     with writing(engine) as conn:
         for one in known:
             if one.source != ALL and one.retired_at is None:
                 _mark(conn, one, judged[one.source, one.table_name], now)
         _mark_all(conn, contacts, now)
         return list_sources(conn)
-
-
-def is_feed(known: Sequence[Source]) -> bool:
-    """Whether contacts come in again and again: not where all that ever told of them did so within a week, which is an
-    export that was read once and simply ends. Where nothing was noted, nobody knows: they may."""
-    told = [one for one in known if one.table_name == "interactions" and one.source != ALL]
-    return not told or any(one.last_at - one.first_at >= LEAST_SPAN for one in told)
 
 
 def list_sources(conn: Connection) -> list[Source]:

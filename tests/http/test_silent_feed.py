@@ -6,9 +6,9 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
-from api.commands import _export_end
+from api.commands import _as_everybody, _export_end
 from models.loading import load_model
-from models.store.portfolio import contacts_quiet
+from models.store.portfolio import contacts_end, contacts_quiet
 from models.store.scoring import score_store
 from models.store.sources import ALL, look, note
 from models.store.upsert import upsert
@@ -186,8 +186,51 @@ def test_an_export_that_was_read_once_is_no_feed_that_died(dead):
 def test_a_watch_of_an_export_is_as_of_its_end_and_of_a_feed_as_of_now(dead):
     engine, later = dead.engine, NOW + timedelta(days=8)
     note(engine, "contract", "interactions", 3_000, NOW)
-    end = contacts_quiet(engine, later)
+    end = contacts_end(engine, later)
     assert end is not None
+    assert contacts_quiet(engine, later) is None
     assert _export_end(engine, later) == end.since + timedelta(microseconds=1)
     note(engine, "contract", "interactions", 10, later)
     assert _export_end(engine, later) == later
+
+
+def test_an_export_that_was_read_once_is_told_as_quiet_nowhere(dead, monkeypatch):
+    engine = dead.engine
+    note(engine, "contract", "interactions", 3_000, NOW)
+    end = contacts_end(engine, NOW)
+    assert end is not None
+    monkeypatch.setattr("api.commands.now", lambda: NOW)
+    as_of, told_until = _as_everybody(engine)
+    assert (as_of, told_until) == (end.since + timedelta(microseconds=1), {"ended_at": end.since})
+    before = bands(dead)
+    run(dead, as_of, **told_until)
+    listed = dead.get("/v1/accounts/c07/health").json
+    head = dead.get("/v1/risk-lists/silent").json["list"]
+    assert (head["contacts_quiet_since"], listed["data"]["contacts_quiet_since"]) == (None, None)
+    assert dead.get("/v1/freshness").json["contacts_quiet_since"] is None
+    assert dead.post("/v1/risk-lists", {"capacity": 5}).json["list"]["contacts_quiet_since"] is None
+    # scored alone, on arrival and on demand, it is what the run said: the same moment, band and confidence
+    asked = dead.post("/v1/scores", {"items": [{"id": name, "account_id": name} for name in before]}).json["results"]
+    assert {item["id"]: item["score"]["band"] for item in asked} == bands(dead) == before
+    answer = {"survey_id": "s", "account_id": "c07", "instrument": "csat", "sent_at": day(1).isoformat()}
+    assert dead.post("/v1/surveys", {"items": [answer]}).json["rescored"] == 1
+    alone = dead.get("/v1/accounts/c07/health").json
+    same = ("as_of", "confidence", "p_churn", "p_silent", "band")
+    assert {name: alone[name] for name in same} == {name: listed[name] for name in same}
+    assert alone["confidence"] == "A"
+    assert dead.post("/v1/accounts/c07/what-if", {"levers": ["close_escalation"]}).json["as_of"] == alone["as_of"]
+    # whoever gives notice is no customer to be scored all the same
+    dead.put("/v1/accounts/c05", {"started_at": day(500).isoformat(), "notice_at": day(2).isoformat()})
+    assert dead.get("/v1/accounts/c05/health").json["code"] == "account_leaving"
+
+
+def test_a_feed_that_died_is_the_same_for_the_command_as_for_the_service(dead, monkeypatch):
+    engine = dead.engine
+    for ago in (DIED + 30, DIED):
+        note(engine, "api: crm", "interactions", 3_000, day(ago))
+    monkeypatch.setattr("api.commands.now", lambda: NOW + timedelta(days=30))
+    as_of, told_until = _as_everybody(engine)
+    quiet = contacts_quiet(engine, NOW)
+    assert quiet is not None
+    # though the last thing known is long ago: it is told as quiet all the same
+    assert (as_of, told_until) == (quiet.since + timedelta(microseconds=1), {"quiet_since": quiet.since})
