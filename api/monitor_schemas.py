@@ -72,7 +72,9 @@ class Monitor(ma.Schema):
     age_seconds = fields.Float(required=True, metadata=said("since it was computed"))
     accounts = fields.Integer(required=True, metadata=said("customers looked at"))
     reference = fields.DateTime(
-        required=True, allow_none=True, metadata=said("when the model's normal was measured; null: it keeps none")
+        required=True,
+        allow_none=True,
+        metadata=said("when the model's normal was measured; null: never, see `no_reference`"),
     )
     worst = fields.String(
         required=True,

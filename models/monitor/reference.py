@@ -21,7 +21,7 @@ from models.model import ChurnModel, columns
 from models.monitor import coverage
 from models.monitor.drift import Bins, Floats, chance_scale, degrees, psi, ridit, shares
 from models.monitor.estimate import estimate
-from models.monitor.rows import EVERY_DAYS, sampled, scored_rows
+from models.monitor.rows import EVERY_DAYS, moments_back, sampled, scored_rows
 from models.voice import source_start
 
 _MAPPINGS = ("effects", "means", "stray_means", "segments", "events", "auc")
@@ -96,9 +96,10 @@ class Distribution:
 class Reference:
     """What was normal.
 
-    `accounts`: how many different ones the shares stand on; `moments`: how many months; `features`, `scores` (log-odds
-    by target); `effects`: the mean log-odds of leaving that a feature adds; `means`: the mean probability by target,
-    `stray_means`: the standard deviation of a month's mean about it; `segments`: accounts by segment at the last
+    `as_of`: when the training ended; `accounts`: how many different ones the shares stand on; `moments`: how many
+    months; `features`, `scores` (log-odds by target); `effects`: the mean log-odds of leaving that a feature adds;
+    `means`: the mean probability by target, `stray_means`: the standard deviation of a month's mean about it;
+    `segments`: accounts by segment at the last
     moment; `events`: accounts that left in the training data, by target; `timing`: the share of a horizon's exits that
     have happened after 1/9, 2/9, ... of it; `auc`: by target, as expected of the scores alone (`estimate`); `sources`:
     see `coverage`.
@@ -117,6 +118,13 @@ class Reference:
     timing: tuple[float, ...]
     auc: Mapping[str, float]
     sources: coverage.Sources
+
+    @property
+    def settled(self) -> bool:
+        """Whether any month could be measured. Where contacts had been recorded for less than a year, none could:
+        `features`, `scores` and whatever else describes accounts are empty, and `sources` is of too short a time to
+        compare with. What is known of exits (`events`, `timing`) holds all the same."""
+        return self.moments > 0
 
     def to_plain(self) -> dict[str, Any]:
         """Dicts, lists, texts and numbers only."""
@@ -158,13 +166,17 @@ def take(model: ChurnModel, history: History, as_of: datetime, labels: pl.DataFr
     """Measure what is normal for this model in a history as it was known at `as_of`.
 
     `labels`: the training rows with account_id, as_of, decided_at, y_churn and y_silent: how many left says how surely
-    the model knows its own level. None: it was fitted on no labels. Gives None where nobody is a customer at `as_of`.
+    the model knows its own level. None: it was fitted on no labels. Gives one that is not `settled` where no month can
+    be measured, and None where nobody is a customer at `as_of`.
     """
     known = history.of(sampled(history.accounts["account_id"].to_list(), REFERENCE_ACCOUNTS))
-    rows = scored_rows(model, known, _moments(known, as_of))
+    moments = _moments(known, as_of)
+    rows = scored_rows(model, known, moments or [as_of])
     present = rows.filter(pl.col("as_of") == as_of)
     if not present.height:
         return None
+    if not moments:
+        return _unsettled(model, known, as_of, labels)
     counted = present["segment"].value_counts().sort("count", "segment", descending=[True, False])
     segments: dict[str, int] = dict(counted.iter_rows())
     largest = list(segments)[:SEGMENTS]
@@ -185,6 +197,13 @@ def take(model: ChurnModel, history: History, as_of: datetime, labels: pl.DataFr
         auc={target: estimate(rows[f"p_{target}"].to_numpy()).auc for target in ("churn", "silent")},
         sources=coverage.measure(known, as_of),
     )
+
+
+def _unsettled(model: ChurnModel, known: History, as_of: datetime, labels: pl.DataFrame | None) -> Reference:
+    nothing: dict[str, Any] = {name: {} for name in ("features", "scores", *_MAPPINGS) if name != "events"}
+    events, timing = _events(labels), _timing(model, labels)
+    sources = coverage.measure(known, as_of)
+    return Reference(as_of, 0, 0, **nothing, events=events, timing=timing, sources=sources)
 
 
 def mean_effects(model: ChurnModel, rows: pl.DataFrame) -> dict[str, float]:
@@ -218,11 +237,12 @@ def _timing(model: ChurnModel, labels: pl.DataFrame | None) -> tuple[float, ...]
 
 
 def _moments(known: History, as_of: datetime) -> list[datetime]:
+    """The months that can be measured, ascending; none where the source is younger than `SETTLED_DAYS`."""
     first = source_start(known, "interactions", as_of)
     if first is None:
-        return [as_of]
+        return []
     room = (as_of - first - timedelta(days=SETTLED_DAYS)) // timedelta(days=EVERY_DAYS) + 1
-    return [as_of - timedelta(days=EVERY_DAYS * k) for k in range(max(1, min(MONTHS, room)) - 1, -1, -1)]
+    return moments_back(as_of, min(MONTHS, room))
 
 
 def _parts(rows: pl.DataFrame, name: str) -> list[pl.Series]:

@@ -31,7 +31,7 @@ MONTHS = 13
 
 @dataclass(frozen=True)
 class Watch:
-    """What a look found. `reference`: when the model's normal was measured (None: its artefact keeps none);
+    """What a look found. `reference`: when the model's normal was measured (None: it was not, see `no_reference`);
     `observed`: observed against expected, where outcomes are known; `estimated`: what the scores promise now, and
     promised at training, if they are right; `predictions`: how many rows of the past were scored then (`stored`) and
     now (`rescored`)."""
@@ -84,16 +84,17 @@ def judge(
     present = rows.filter(pl.col("as_of") == as_of)
     if not present.height:
         raise ContractError(f"No account is a customer at {isoformat(as_of)}, so there is nothing to watch.")
-    found = source_findings(known, as_of, reference.sources if reference else None)
+    normal = reference if reference is not None and reference.settled else None
+    found = source_findings(known, as_of, normal.sources if normal else None)
     outcomes: Sequence[Observed] = ()
     predictions = {"stored": 0, "rescored": 0}
-    if reference is None:
-        found.append(_no_reference(model))
-    else:
-        if not stopped(found):
-            # Features of a stopped feed only repeat that it stopped, in the words of a hundred silent customers.
-            found += feature_findings(model, reference, rows)
-            found += score_findings(reference, rows)
+    if normal is None:
+        found.append(_no_reference(model) if reference is None else _too_young(model, reference))
+    elif not stopped(found):
+        # Features of a stopped feed only repeat that it stopped, in the words of a hundred silent customers.
+        found += feature_findings(model, normal, rows)
+        found += score_findings(normal, rows)
+    if reference is not None:
         past, predictions = _with_said(rows, said)
         decided = exits(known, as_of, model.label)
         settled = settled_rows(past, known, as_of, model.label, reference, decided)
@@ -106,10 +107,10 @@ def judge(
         model_id=model.model_id,
         as_of=as_of,
         accounts=present.height,
-        reference=reference.as_of if reference else None,
+        reference=normal.as_of if normal else None,
         findings=ordered(found),
         observed=tuple(outcomes),
-        estimated=_estimated(present, reference),
+        estimated=_estimated(present, normal),
         predictions=predictions,
     )
 
@@ -156,6 +157,18 @@ def _no_reference(model: ChurnModel) -> Finding:
         sentence="The artefact keeps no reference, so drift of features and scores and observed against expected "
         "cannot be told; only abrupt changes of the sources can.",
         action="Train again: every model trained by this version keeps one.",
+    )
+
+
+def _too_young(model: ChurnModel, reference: Reference) -> Finding:
+    return Finding(
+        kind="no_reference",
+        severity="info",
+        subject=model.model_id,
+        sentence=f"When the model was trained ({reference.as_of:%Y-%m-%d}), contacts had been recorded for less than a "
+        "year, so what is normal over a year is not known and drift of features and scores cannot be told; observed "
+        "against expected and abrupt changes of the sources can.",
+        action="Train again once contacts have been recorded for a year.",
     )
 
 

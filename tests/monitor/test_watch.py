@@ -144,6 +144,25 @@ def test_an_artefact_without_a_reference_says_what_cannot_be_compared(served: Se
     assert found.estimated["churn"]["auc_at_training"] is None
 
 
+def test_a_young_store_does_not_alarm_at_its_own_youth(served: Served) -> None:
+    cutoff, later = served.at(30), served.at(60)
+    taken = take(served.model, served.history.known_at(cutoff), cutoff)
+    assert taken is not None
+    assert (taken.settled, taken.as_of, dict(taken.features)) == (False, cutoff, {})
+    assert taken.timing == pytest.approx([part / 9 for part in range(1, 10)])
+    young = ChurnModel.from_plain(loads(dumps(replace(served.model, reference=taken.to_plain()).to_plain())), "m")
+    at_once, found = watch(young, served.history, cutoff), watch(young, served.history, later)
+    assert [(one.kind, one.severity) for one in at_once.findings] == [("no_reference", "info")]
+    assert not kinds(found.findings) & {"score_drift", "input_drift", "portfolio_shift", "mix_shift"}
+    (said,) = [one for one in found.findings if one.kind == "no_reference"]
+    assert "less than a year" in said.sentence
+    assert found.reference is None
+    assert found.estimated["churn"]["auc_at_training"] is None
+    # what needs no normal is told all the same
+    assert {one.target for one in found.observed} == {"churn", "silent"}
+    assert take(served.model, served.history.known_at(served.at(53)), served.at(53)).moments == 1
+
+
 def test_a_source_that_records_no_exit_is_not_taken_for_loyalty(served: Served) -> None:
     ends = ("notice_at", "ended_at", "end_reason")
     tables = {name: served.history.frame(name) for name in ("accounts", "interactions", "surveys", "contracts")}
