@@ -62,11 +62,7 @@ def check_url(url: str, allowed: Iterable[Network]) -> SplitResult:
     """
     parts = _parts(url)
     named = tuple(allowed)
-    host = parts.hostname or ""
-    try:
-        literal: Address | None = ipaddress.ip_address(host)
-    except ValueError:
-        literal = None
+    literal = _literal(parts.hostname or "")
     if literal is not None:
         _check(literal, named, parts)
     elif parts.scheme == "http" and not named:
@@ -98,6 +94,22 @@ def is_public(address: Address) -> bool:
     special = address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback
     listed = any(address.version == network.version and address in network for network in _REFUSED)
     return address.is_global and not special and not listed
+
+
+def _literal(host: str) -> Address | None:
+    """The address that a host is written as, in any form the resolver reads without asking anybody (`2130706433`,
+    `0x7f.1`, `127.1`; a final dot changes nothing); that of the machine itself for `localhost`. None for a name."""
+    name = host.removesuffix(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return ipaddress.IPv4Address("127.0.0.1")
+    try:
+        # As bytes: a name that is no host name is left to the resolver, too.
+        ((_, _, _, _, place), *_) = socket.getaddrinfo(
+            name.encode(), None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )
+    except OSError:
+        return None
+    return ipaddress.ip_address(str(place[0]).partition("%")[0])
 
 
 def _within(address: Address) -> ipaddress.IPv4Address | None:

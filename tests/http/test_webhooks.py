@@ -86,7 +86,13 @@ def test_what_does_not_fit_is_refused(served, body, pointer):
     assert got["errors"][0]["pointer"] == pointer
 
 
-@pytest.mark.parametrize("url", ["https://10.0.0.1/", "http://hooks.example.com/", "https://[::ffff:127.0.0.1]/", "x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://10.0.0.1/", "http://hooks.example.com/", "https://[::ffff:127.0.0.1]/", "x"),
+        *("https://localhost./x", "https://2130706433/x", "https://0x7f.1/x", "https://0/x"),
+    ],
+)
 def test_inner_addresses_are_refused(served, url):
     assert_problem(served.post("/v1/webhooks", {**BODY, "url": url}), 422, "address_refused")
 

@@ -52,7 +52,25 @@ def test_addresses_that_are_none(url):
         check_url(url, ())
 
 
-@pytest.mark.parametrize("host", ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "localhost"])
+ITSELF = ["2130706433", "0x7f.1", "0177.0.0.1", "127.1", "0", "localhost", "localhost.", "LocalHost"]
+
+
+@pytest.mark.parametrize("host", [*ITSELF, "127.0.0.1.", "0x7F000001", "2852039166", "a.localhost"])
+def test_other_ways_to_write_the_machine_itself_are_refused_when_a_webhook_is_made(host):
+    with pytest.raises(AddressRefused, match="not on the public internet"):
+        check_url(f"https://{host}/x", ())
+
+
+def test_names_and_public_addresses_are_left_to_the_resolver():
+    for host in ("example.com", "example.com.", "localhost.example", "134744072", "8.8.8.8", "1e100.net", "a..b"):
+        assert check_url(f"https://{host}/x", ()).hostname == host
+    named = parse_networks("127.0.0.1")
+    for host in ITSELF:
+        if host != "0":
+            check_url(f"http://{host}:8080/", named)
+
+
+@pytest.mark.parametrize("host", ITSELF)
 def test_other_ways_to_write_the_machine_itself(host):
     """The resolver understands them, so they are judged by what it makes of them."""
     told = send(f"https://{host}/", {}, b"{}", (), timeout=2)
