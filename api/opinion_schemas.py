@@ -56,7 +56,7 @@ class Sentiment(ma.Schema):
 
 
 class SentimentAnswer(ma.Schema):
-    """The latest view."""
+    """A view: the latest one, or the one that was just kept."""
 
     account_id = fields.String(required=True)
     sentiment = fields.Nested(Sentiment, required=True, allow_none=True, metadata=said("null: nobody gave one"))

@@ -89,7 +89,10 @@ def override_line(given: Override | None) -> dict[str, Any] | None:
     scope="write",
 )
 def put_sentiment(account_id: str) -> Response:
-    """Keep a manager's own view of an account. Views are never inputs of the model; earlier ones are kept."""
+    """Keep a manager's own view of an account, and answer with it, be there a later one or not.
+
+    Views are never inputs of the model; earlier ones are kept.
+    """
     service, now = the_service(), the_service().clock()
     body = _Body(json_body(), ("sentiment", "who", "note", "at"))
     value = body.whole("sentiment", 1, 5)
@@ -98,7 +101,7 @@ def put_sentiment(account_id: str) -> Response:
     body.check()
     given = Sentiment(account_id, at, value, who, note or None, the_key().key_id)
     first = service.store.put_sentiment(given)
-    return answer(_sentiment(account_id, service.store.sentiment(account_id)), 201 if first else 200)
+    return answer(_sentiment(account_id, given), 201 if first else 200)
 
 
 @resource.route("/v1/accounts/<ident:account_id>/sentiment", methods=["GET"])
