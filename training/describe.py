@@ -30,7 +30,8 @@ STILL_POSSIBLE = 0.01
 O_E_LOW, O_E_HIGH = 0.85, 1.15
 #: An interval that reaches beyond these is no confirmation, whatever its middle.
 SURE_LOW, SURE_HIGH = 0.7, 1.4
-SLOPE_LOW, SLOPE_HIGH = 0.8, 1.2
+#: How far the calibration slope may be from 1 before high and low probabilities are not to be taken at their word.
+SLOPE_LOW, SLOPE_HIGH = 0.8, 1.25
 
 #: What other baselines are called in a sentence.
 BASELINES = {
@@ -171,13 +172,30 @@ def _calibration(found: Evaluation, exits: str) -> Iterator[str]:
         per_100 = {name: None if v is None else 100 * v for name, v in ratio.items()}
         yield (
             f"For 100 {exits} predicted, {per_100['value']:.0f} happened{_between(per_100)}: the probabilities "
-            f"{_level(ratio)}."
+            f"{_told(ratio, slope)}."
         )
-    if slope["value"] is not None and slope["low"] is not None:
-        if slope["value"] < SLOPE_LOW and slope["high"] < 1:
-            yield f"The differences between customers are overstated (calibration slope {slope['value']:.2f})."
-        elif slope["value"] > SLOPE_HIGH and slope["low"] > 1:
-            yield f"The differences between customers are understated (calibration slope {slope['value']:.2f})."
+    spread = _spread(slope)
+    if spread is not None and spread[1] and not level_is_told(ratio):
+        yield f"The differences between customers {spread[0]}."
+
+
+def _told(ratio: Mapping[str, float | None], slope: Mapping[str, float | None]) -> str:
+    """What the level says of the probabilities; that it holds only on the whole where the slope is off."""
+    spread = _spread(slope)
+    if spread is None or not level_is_told(ratio):
+        return _level(ratio)
+    return f"are right on the whole, but the differences between customers {spread[0]}"
+
+
+def _spread(slope: Mapping[str, float | None]) -> tuple[str, bool] | None:
+    """What a calibration slope too far from 1 says of the differences between customers, and whether it is beyond
+    chance. None: it is near enough, or undefined."""
+    value, low, high = slope["value"], slope["low"], slope["high"]
+    if value is None or SLOPE_LOW <= value <= SLOPE_HIGH:
+        return None
+    word, sure = ("overstated", high is not None and high < 1) if value < 1 else ("understated", (low or 0.0) > 1)
+    between = "" if low is None or high is None else f", 95 % interval {low:.2f} to {high:.2f}"
+    return f"{'are' if sure else 'seem'} {word} (calibration slope {value:.2f}{between})", sure
 
 
 def level_is_told(ratio: Mapping[str, float | None]) -> bool:

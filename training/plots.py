@@ -174,7 +174,8 @@ def folds(blocks: Sequence[Row], ax: Axes | None = None) -> Axes:
     ax.set_ylim(len(blocks) - 0.5, -0.5)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
-    months = AutoDateLocator(minticks=4, maxticks=7)  # type: ignore[no-untyped-call]
+    # Three at least: with four, spans of three to four years are neither 4 years nor 7 half years long, and it warns.
+    months = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(months)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(months, show_offset=False))  # type: ignore[no-untyped-call]
     titled(ax, "one line per block of tested moments")

@@ -129,15 +129,38 @@ class TestSentences:
     @pytest.mark.parametrize(
         ("slope", "word"),
         [
-            ((0.6, 0.4, 0.8), "overstated"),
-            ((1.5, 1.2, 1.8), "understated"),
+            ((0.6, 0.4, 0.8), "are overstated (calibration slope 0.60, 95 % interval 0.40 to 0.80)"),
+            ((1.5, 1.2, 1.8), "are understated (calibration slope 1.50, 95 % interval 1.20 to 1.80)"),
             ((0.6, 0.1, 1.1), None),
             ((1.0, 0.9, 1.1), None),
         ],
     )
     def test_spread(self, slope, word):
-        said = sentence_about(describe(churn(calibration_slope=estimate(*slope))), "calibration slope")
-        assert (said is not None and word in said) if word else said is None
+        unsure = churn(calibration_slope=estimate(*slope), observed_expected=estimate(0.86, 0.54, 1.17))
+        said = sentence_about(describe(unsure), "calibration slope")
+        assert said == (None if word is None else f"The differences between customers {word}.")
+
+    @pytest.mark.parametrize(
+        ("slope", "words"),
+        [
+            ((0.70, 0.44, 1.01), "seem overstated (calibration slope 0.70, 95 % interval 0.44 to 1.01)"),
+            ((0.79, 0.60, 0.98), "are overstated (calibration slope 0.79, 95 % interval 0.60 to 0.98)"),
+            ((1.26, 1.05, 1.50), "are understated (calibration slope 1.26, 95 % interval 1.05 to 1.50)"),
+            ((1.30, None, None), "seem understated (calibration slope 1.30)"),
+            ((0.80, 0.50, 0.99), None),
+            ((1.25, 1.01, 1.50), None),
+            ((None, None, None), None),
+        ],
+    )
+    def test_a_level_that_holds_is_not_enough_to_be_taken_at_their_word(self, slope, words):
+        found = describe(churn(observed_expected=estimate(1.04, 0.92, 1.17), calibration_slope=estimate(*slope)))
+        about = [said for said in found.sentences if "exits predicted" in said or "calibration slope" in said]
+        told = "can be taken at their word"
+        if words:
+            told = f"are right on the whole, but the differences between customers {words}"
+        assert about == [
+            f"For 100 exits predicted, 104 happened (95 % interval 92.0 to 117.0): the probabilities {told}."
+        ]
 
     def test_a_segment_whose_level_is_off_is_named(self):
         segments = {

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import ClassVar
 
@@ -308,3 +309,11 @@ class TestPlots:
         assert lines[0] == ("< 4", 2.0)
         flat = Term("x", "steps", knots=(1, 2), values=(0.1, 0.1, 0.1))
         assert report._lines(flat)[0] == ("any", 0.1)
+
+
+@pytest.mark.parametrize("days", [30, 1131, 1300, 1454, 9000])
+def test_folds_of_any_length_have_a_quiet_axis(days):
+    """Three to four years once had no interval of ticks that fits, and the drawing library warned: here, an error."""
+    learnt, tested = datetime(2024, 1, 20, tzinfo=UTC), datetime(2024, 1, 20, tzinfo=UTC) + timedelta(days=days - 20)
+    block = {"learnt_from": learnt, "learnt_to": learnt, "tested_from": tested, "tested_to": tested}
+    assert "<svg" in svg(plots.folds([block]), "folds", "Folds", "One block.")
