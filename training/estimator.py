@@ -89,7 +89,7 @@ class ScorecardClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         card: Scorecard = self.scorecard_
         found = pd.DataFrame(card.contributions(self._columns(X, reset=False)), columns=list(card.names))
-        found.insert(0, "base", card.base)
+        found.insert(0, "base", card.base, allow_duplicates=True)  # a column may be called so, too
         return found.set_axis(X.index) if isinstance(X, pd.DataFrame) else found
 
     def __sklearn_tags__(self) -> Any:
@@ -124,6 +124,8 @@ class ScorecardClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         told = column_or_1d(y, warn=True)
         told = check_array(told, ensure_2d=False, dtype=None, ensure_all_finite=told.dtype.kind == "f")
         check_consistent_length(next(iter(columns.values())), told)
+        if told.dtype == object and (unknown := pd.isna(told)).any():
+            raise ValueError(f"y is unknown (None or NaN) in {unknown.sum():,} rows; leave rows without a label out.")
         check_classification_targets(told)
         self.classes_, codes = np.unique(told, return_inverse=True)
         if len(self.classes_) > 2:
@@ -142,33 +144,50 @@ class ScorecardClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if not X.shape[0] or not X.shape[1]:
                 raise ValueError(f"Found array with {X.shape[0]} sample(s) and {X.shape[1]} feature(s); 1 is required.")
             names = [str(name) for name in X.columns]
-            parts = [_column(X.iloc[:, place]) for place in range(X.shape[1])]
+            parts = [_column(X.iloc[:, place], name) for place, name in enumerate(names)]
         else:
             array = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
             names = [f"x{place}" for place in range(array.shape[1])]
-            parts = [_column(pd.Series(array[:, place])) for place in range(array.shape[1])]
+            parts = [_column(pd.Series(array[:, place]), name) for place, name in enumerate(names)]
         if reset:
             self.columns_ = names
+            self.numbers_ = frozenset(name for name, part in zip(names, parts, strict=True) if part.dtype != object)
+        # A column of None only says nothing about its type: the fit's holds.
+        parts = [
+            np.full(len(part), np.nan) if name in self.numbers_ and not any(cell is not None for cell in part) else part
+            for name, part in zip(names, parts, strict=True)
+        ]
         return dict(zip(names, parts, strict=True))
 
 
-def _column(values: "pd.Series[Any]") -> npt.NDArray[Any]:
+def _column(values: "pd.Series[Any]", name: str) -> npt.NDArray[Any]:
     """Numbers as float64, everything else as texts; a column of objects that are all numbers is numbers.
 
-    Raises `ValueError` for infinite numbers, `TypeError` for what is neither a number nor a text.
+    Raises `ValueError` for infinite numbers, and for cells that are neither a number nor a text, naming the column.
     """
     if values.dtype.kind in "biuf":
-        return _finite(values.to_numpy(dtype=np.float64, na_value=np.nan))
+        return _finite(values.to_numpy(dtype=np.float64, na_value=np.nan), name)
     known = values.notna().to_numpy()
     cells = values.astype(object).to_numpy()
     if all(isinstance(cell, str) for cell in cells[known]):
         return np.array([cell if there else None for cell, there in zip(cells, known, strict=True)], dtype=object)
     numbers = np.full(len(cells), np.nan)
-    numbers[known] = [float(cell) for cell in cells[known]]
-    return _finite(numbers)
+    for place in np.flatnonzero(known):
+        numbers[place] = _number(cells[place], name)
+    return _finite(numbers, name)
 
 
-def _finite(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _number(cell: Any, name: str) -> float:
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"Column {name!r} holds {cell!r} ({type(cell).__name__}) among cells that are no texts; give numbers or "
+            "texts, and of a time the days from there to the row's moment."
+        ) from None
+
+
+def _finite(numbers: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
     if np.isinf(numbers).any():
-        raise ValueError("Input X contains infinity; write unknown values as NaN.")
+        raise ValueError(f"Input X contains infinity in column {name!r}; write unknown values as NaN.")
     return numbers

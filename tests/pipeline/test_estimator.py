@@ -111,6 +111,36 @@ def test_nothing_to_learn_from_is_said() -> None:
     assert clone(ScorecardClassifier(seed=4)).seed == 4
 
 
+@pytest.mark.parametrize("effort", ["lines", "quick"])
+def test_a_column_of_numbers_may_be_unknown_throughout(effort: str) -> None:
+    model = ScorecardClassifier(effort=effort).fit(X, EVENT)
+    unknown = model.decision_function(X.assign(calls=np.nan))
+    assert np.array_equal(model.decision_function(X.assign(calls=None)), unknown)
+    assert np.array_equal(model.decision_function(X.assign(calls=pd.Series(pd.NA, X.index, object))), unknown)
+
+
+def test_a_feature_may_be_called_base() -> None:
+    named = X[["calls"]].rename(columns={"calls": "base"})
+    model = ScorecardClassifier(effort="lines").fit(named, EVENT)
+    found = model.explain(named)
+    assert list(found.columns) == ["base", "base"]
+    assert np.abs(found.sum(axis=1).to_numpy() - model.decision_function(named)).max() < 1e-9
+
+
+def test_what_is_neither_number_nor_text_is_named() -> None:
+    dated = X.assign(since=pd.Timestamp("2026-01-02"))
+    with pytest.raises(ValueError, match=r"Column 'since' holds Timestamp.*give numbers or texts"):
+        ScorecardClassifier(effort="lines").fit(dated, EVENT)
+    with pytest.raises(ValueError, match=r"Column 'mixed' holds 'many' \(str\)"):
+        ScorecardClassifier(effort="lines").fit(X.assign(mixed=["many", 2] * 200), EVENT)
+    with pytest.raises(ValueError, match="infinity in column 'calls'"):
+        ScorecardClassifier(effort="lines").fit(X.assign(calls=np.inf), EVENT)
+    for unknown in (None, np.nan):
+        labels = np.array([unknown, *Y[1:]], dtype=object)
+        with pytest.raises(ValueError, match=r"y is unknown .* in 1 rows"):
+            ScorecardClassifier(effort="lines").fit(X, labels)
+
+
 def test_a_line_is_the_regression_it_was_read_from() -> None:
     """Two columns in the open: the card's log-odds are the library's own."""
     from sklearn.linear_model import LogisticRegression
