@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import polars as pl
 from matplotlib.axes import Axes
 
 from models import registry
 from models.clock import now, parse_instant
 from models.errors import ArtefactError, ContractError, NaiveTime
 from models.history import History
+from models.imports.read import Raw, read
 from models.imports.run import read_folder
 from models.loading import current_model_id, load_model
 from models.model import ChurnModel, columns
@@ -30,10 +32,13 @@ from training import config as configs
 from training import report as reporting
 from training.figures import cards
 from training.reading import end_of
+from training.tables import predict as of_table
 from training.train import Config, Trained, train
 
 #: The tables of the data contract by name, as pandas or Polars frames; a folder of contract files; or a history.
 Data = Mapping[str, frames.Frame] | History | str | Path
+#: The rows of a wide table: a frame, or a file's path.
+Rows = frames.Frame | str | Path
 #: An instant: with its offset, or a date (its midnight, UTC).
 Moment = datetime | str | None
 
@@ -74,16 +79,20 @@ def load(model: str | Path | None = None, *, root: Path | str | None = None) -> 
     return Run(opened, manifest.metrics, None, None)
 
 
-def score(model: "Run | ChurnModel", data: Data, as_of: Moment = None, *, top: int = 3) -> pd.DataFrame:
+def score(model: "Run | ChurnModel", data: Data | Rows, as_of: Moment = None, *, top: int = 3) -> pd.DataFrame:
     """Every customer at `as_of`, the likeliest to leave silently first, as `ebbtide predict` writes them.
 
     The columns are those of `training.predict.COLUMNS`; `reasons` is a list of up to `top` sentences. Money is in the
-    currency and at the margin of the settings.
+    currency and at the margin of the settings. By a model of a wide table: its rows in their order, with the columns of
+    `training.tables.predict`; `as_of` (default: now) is what dates are measured from where no column says it.
     """
-    settings = Settings.from_environment(os.environ)
-    known = history(data)
     scored = model.model if isinstance(model, Run) else model
-    rows = predict.predict(scored, known, moment(as_of) or end_of(known), settings.margin, settings.currency, top)
+    if scored.of_table:
+        raw, name = _table(data)
+        rows = of_table.predict_rows(scored, raw, name, "", moment(as_of) or now(), top).rows
+    else:
+        settings, known = Settings.from_environment(os.environ), history(data)
+        rows = predict.predict(scored, known, moment(as_of) or end_of(known), settings.margin, settings.currency, top)
     return rows.to_pandas().assign(reasons=[json.loads(told) for told in rows["reasons"]])
 
 
@@ -102,8 +111,12 @@ class Run:
     trained: Trained | None = None
 
     def __repr__(self) -> str:
-        name = self.model.model_id or "not stored"
-        return f"Run({name}: {self.model.status}, phase {self.report['phase']}, known at {self.report['cutoff'][:10]})"
+        said = [f"{self.model.model_id or 'not stored'}: {self.model.status}"]
+        if not self.model.of_table:  # phases count silent exits, of which a table knows none
+            said.append(f"phase {self.report['phase']}")
+        if self.report["cutoff"]:
+            said.append(f"known at {self.report['cutoff'][:10]}")
+        return f"Run({', '.join(said)})"
 
     @property
     def verdicts(self) -> list[str]:
@@ -122,22 +135,29 @@ class Run:
         lines = [(row.term, row.bin, row.log_odds) for row in self._card(target).describe()]
         return pd.DataFrame(lines, columns=["term", "bin", "log_odds"])
 
-    def scores(self, data: Data, as_of: Moment = None, *, top: int = 3) -> pd.DataFrame:
+    def scores(self, data: Data | Rows, as_of: Moment = None, *, top: int = 3) -> pd.DataFrame:
         """`score` with this model."""
         return score(self, data, as_of, top=top)
 
-    def explain(self, data: Data, as_of: Moment = None, target: Target = "silent") -> pd.DataFrame:
-        """(accounts, base and terms) log-odds: each row sums to the account's log-odds of `target`, exactly what its
-        score was made of."""
+    def explain(self, data: Data | Rows, as_of: Moment = None, target: Target | None = None) -> pd.DataFrame:
+        """(accounts, base and terms) log-odds: each row sums to the account's log-odds of `target` (default: silent; of
+        a wide table's model, churn), exactly what its score was made of."""
+        card = self._card(target or ("churn" if self.model.of_table else "silent"))
+        frame, accounts = self._read(data, as_of)
+        found = card.contributions(columns(frame, self.model.columns))
+        told = pd.DataFrame(found, index=pd.Index(accounts.to_list(), name="account_id"), columns=list(card.names))
+        told.insert(0, "base", card.base, allow_duplicates=True)  # a column of a table may be called so, too
+        return told
+
+    def _read(self, data: Data | Rows, as_of: Moment) -> tuple[pl.DataFrame, pl.Series]:
+        """What the scorecards read, and whose rows they are."""
+        if self.model.of_table:
+            rows = of_table.ready(self.model, *_table(data), "", moment(as_of) or now())
+            return rows.frame, rows.accounts
         known = history(data)
         at = moment(as_of) or end_of(known)
-        scored = score_history(self.model, known, at, fresh=is_fresh(last_known(known, at), at))
-        card = self._card(target)
-        found = card.contributions(columns(scored.features, self.model.columns))
-        index = pd.Index(scored.features["account_id"].to_list(), name="account_id")
-        told = pd.DataFrame(found, index=index, columns=list(card.names))
-        told.insert(0, "base", card.base)
-        return told
+        features = score_history(self.model, known, at, fresh=is_fresh(last_known(known, at), at)).features
+        return features, features["account_id"]
 
     def page(self) -> str:
         """The report, one self-contained HTML file."""
@@ -222,12 +242,14 @@ class Run:
 
     def _measured(self, target: Target) -> Mapping[str, Any]:
         found: Mapping[str, Mapping[str, Any]] = self.report.get("metrics") or {}
-        if target not in found:
-            raise ContractError(f"Nothing was measured about {target!r}: {' '.join(self.verdicts)}")
+        if target not in found and found:
+            raise ContractError(f"The model was measured on {' and '.join(found)}, not on {target!r}.")
+        if not found:
+            raise ContractError(f"Nothing was measured: {' '.join(self.verdicts)}")
         return found[target]
 
 
-def history(data: Data) -> History:
+def history(data: Data | Rows) -> History:
     """A history from frames, a folder of contract files, or itself. Raises `ContractError` for frames that break the
     contract; of files, the rows that do are left out with a warning, as the commands leave them out."""
     if isinstance(data, History):
@@ -244,6 +266,17 @@ def history(data: Data) -> History:
             '{"accounts": frame, "interactions": frame}, or the path of a folder of them.'
         )
     return frames.history_of(data)
+
+
+def _table(data: object) -> tuple[Raw, str]:
+    """The rows of a wide table, and what they are called. Raises `ContractError` for what is none."""
+    if isinstance(data, str | Path):
+        return read(Path(data)), Path(data).name
+    if not isinstance(data, pd.DataFrame | pl.DataFrame):
+        raise ContractError(
+            f"The model reads rows of a wide table, not a {type(data).__name__}; give a frame of them or a file's path."
+        )
+    return frames.raw(data, "The frame"), "The frame"
 
 
 def moment(at: Moment) -> datetime | None:

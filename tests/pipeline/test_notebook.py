@@ -224,5 +224,7 @@ class TestRun:
             run.grid("a x b")
         with pytest.raises(ContractError, match="not 'vocal'"):
             run.table("vocal")  # type: ignore[arg-type]
+        with pytest.raises(ContractError, match=r"measured on churn and silent, not on 'nope'\.$"):
+            run.metrics("nope")  # type: ignore[arg-type]
         with pytest.raises(ContractError, match="exits or revenue"):
             run.captured(of="moon")

@@ -7,19 +7,24 @@ from math import fsum
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
 from models import registry
 from models.errors import ArtefactError, ContractError, LeakageError, SettingsError, TableModel, TooFewLabels
+from models.health import expit
 from models.history import History
 from models.loading import load_model
 from models.model import columns
 from models.reasons import reasons
+from models.schema import Column, Schema
+from models.scorecard import Scorecard, Term
 from models.scoring import score_features, score_history
 from tests.tables import rows, write
-from training import artefact, config
+from training import artefact, config, notebook
 from training.deployment import Deployment
+from training.notebook import Run
 from training.previous import Previous
 from training.tables import folds as folding
 from training.tables import infer as inferring
@@ -345,6 +350,40 @@ def test_saved_opened_and_predicting(tmp_path: Path, taught: Trained, file: Path
     assert made.rows["p_silent"].null_count() == made.rows.height
     assert all(len(json.loads(told)) <= 2 for told in made.rows["reasons"])
     assert made.notes == ("not read by the model: country, left",)
+
+
+def test_a_notebook_scores_and_explains_frames_as_the_command_scores_files(
+    tmp_path: Path, taught: Trained, file: Path
+) -> None:
+    run = notebook.load(tmp_path / artefact.save(taught, tmp_path, NOW, CONFIG, None))
+    made = predict(run.model, file, "", NOW, top=2)
+    frame = pd.read_csv(file)
+    for data in (frame, pl.read_csv(file), file):
+        found = notebook.score(run, data, NOW, top=2)
+        assert (found["p_churn"] == made.rows["p_churn"].to_numpy()).all()
+        assert found["account_id"].to_list() == made.rows["account_id"].to_list()
+        assert found["reasons"].to_list() == [json.loads(told) for told in made.rows["reasons"]]
+    parts = run.explain(frame, "2026-01-31")
+    assert np.abs(expit(parts.sum(axis=1)) - found.set_index("account_id")["p_churn"]).max() < 1e-9
+    assert str(run) == f"Run({run.model.model_id}: fitted on a table, known at 2026-01-31)"
+    for told, data in (
+        ("lacks the column 'calls'", frame.drop(columns="calls")),
+        ("'calls' is not a number .*: line 1 holds 'many'", frame.assign(calls="many")),
+        ("reads rows of a wide table, not a dict", {"accounts": frame}),
+    ):
+        with pytest.raises(ContractError, match=told):
+            run.scores(data)
+    with pytest.raises(ContractError, match="answers churn, not 'silent'"):
+        run.explain(frame, target="silent")
+
+
+def test_a_column_called_base_is_explained_beside_the_base(taught: Trained) -> None:
+    schema = Schema("table", (Column("base", "number", "base", "commercial"),))
+    card = Scorecard("churn", taught.model.churn.base, (Term("base", "line", (0.0, 1.0), (), (0.0, -0.5)),))
+    run = Run(replace(taught.model, churn=card, columns=schema), taught.report)
+    parts = run.explain(pd.DataFrame({"base": [0.0, 1.0]}))
+    assert list(parts.columns) == ["base", "base"]
+    assert parts.to_numpy().tolist() == [[card.base, 0.0], [card.base, -0.5]]
 
 
 def test_the_next_model_of_a_table_is_compared_with_the_one_in_service(
