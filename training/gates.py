@@ -32,6 +32,8 @@ ALLOWS: Mapping[str, str] = {
 }
 #: The discrimination at which precision is quoted: what service data reach when things go well.
 TYPICAL_AUC = 0.75
+#: So many silent exits without a vocal one look like a source that records no voice.
+LEAST_UNHEARD = 10
 
 
 def gates(
@@ -123,6 +125,11 @@ def _sentences(found: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"{found['known_exits'] - exits['any']} further exits are known that no snapshot can learn from: too "
             "early, too recent, or too soon after the last look."
+        )
+    if exits["silent"] >= LEAST_UNHEARD and not exits["vocal"]:
+        yield (
+            "Not one of those who left is known to have said a word before: if complaints, escalations and low scores "
+            "are not recorded here, every exit looks silent, and the silent list is a list of any churn."
         )
     yield f"That is phase {found['phase']}: {found['allows']}."
     if found["blocked"]:

@@ -70,6 +70,13 @@ def test_its_sentences():
     ]
 
 
+@pytest.mark.parametrize(("silent", "vocal", "said"), [(10, 0, True), (9, 0, False), (10, 1, False)])
+def test_a_source_without_a_voice_is_said_to_be_one(silent, vocal, said):
+    """Where nobody can complain everybody leaves silently, and a perfect list of them is a list of any churn."""
+    told = found(silent=silent, vocal=vocal)["sentences"]
+    assert any("every exit looks silent" in sentence for sentence in told) == said
+
+
 @pytest.mark.parametrize(("silent", "phase"), [(0, "P0"), (9, "P0"), (10, "P1"), (29, "P1"), (30, "P2"), (299, "P2")])
 def test_the_phase_is_the_fit_s_own(silent, phase):
     assert found(silent=silent)["phase"] == phase == fitting.phase(silent)
