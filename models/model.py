@@ -27,7 +27,7 @@ class ChurnModel:
     """Two scorecards (`churn`: any voluntary exit, drives health; `silent`: drives the list; a model of a table has the
     first only, and no label or baselines of its own), the reference risk and bands, the label's parameters, what is
     usual (for features: `baselines`; for sentences: `usual`, segment -> column -> mean), how it came to be (`status`,
-    in words; `phase`, P0 to P3), the columns it reads, and what was normal then
+    in words; `phase`, P0 to P3, or `table`), the columns it reads, and what was normal then
     (`reference`, plain, for `models.monitor`; None in artefacts that keep none)."""
 
     churn: Scorecard

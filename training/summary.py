@@ -126,13 +126,15 @@ def _untested(report: Report) -> str:
     if not report.get("metrics"):
         return "How good it is: nothing was measured yet."
     if _at_random(report):
-        return "Later times: the table says no moments, so it was tested on other rows of the same time only."
+        return "Later times: the rows are of one time, or say none, so it was tested on other rows of that time only."
     return "A new market: it was tested on later months and other accounts of one company only."
 
 
 def data(report: Report) -> list[tuple[str, str]]:
     """What was learnt from, as names and numbers; only what is known."""
     known, rows = report.get("data") or {}, report.get("rows") or {}
+    if report.get("table"):
+        return _table_data(report, known, rows)
     counts = [
         ("accounts", known.get("accounts")),
         ("test accounts, left out", known.get("test_accounts")),
@@ -148,4 +150,19 @@ def data(report: Report) -> list[tuple[str, str]]:
     found = [(name, f"{number:,}") for name, number in counts if number is not None]
     if known.get("from") and known.get("to"):
         found.insert(3, ("contacts from, to", f"{known['from'][:10]} to {known['to'][:10]}"))
+    return found
+
+
+def _table_data(report: Report, known: Report, rows: Report) -> list[tuple[str, str]]:
+    """The same of a wide table, which has rows and their moments, and accounts only where a column names them."""
+    counts = [
+        ("labelled rows", rows.get("snapshots")),
+        ("accounts among them", rows.get("accounts") if (report.get("label") or {}).get("id") else None),
+        ("rows labelled as left", rows.get("churn_events")),
+    ]
+    found = [(name, f"{number:,}") for name, number in counts if number is not None]
+    first, last = known.get("from"), known.get("to")
+    if first and last:
+        moments = first[:10] if first == last else f"{first[:10]} to {last[:10]}"
+        found.append(("as of when the rows are", moments))
     return found

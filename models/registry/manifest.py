@@ -38,7 +38,7 @@ _LATER = ("data_hash", "command", "config")
 class Facts:
     """What training knows about the model it made.
 
-    `status`: in words, for people ("expert prior, uncalibrated"). `phase`: P0 to P3. `features`: name ->
+    `status`: in words, for people ("expert prior, uncalibrated"). `phase`: P0 to P3, or `table`. `features`: name ->
     fingerprint of each feature's definition, in the order the model was fitted on. `data_range`: first and
     last moment of the history (ISO 8601), None where no history was used. `label`: the label's parameters.
     `thresholds`, `metrics`: JSON values. `versions`: of the libraries at work. `seed`, `git_revision`: None

@@ -75,7 +75,8 @@ def _uncalibrated(new: Manifest) -> Iterator[str]:
 
 def _never_fitted(new: Manifest, served: Manifest) -> Iterator[str]:
     if new.phase == "P0" != served.phase:
-        yield f"it was never calibrated on exits (phase P0), and the model in service was (phase {served.phase})"
+        phase = "" if served.phase == "table" else f" (phase {served.phase})"
+        yield f"it was never calibrated on exits (phase P0), and the model in service was{phase}"
 
 
 def _no_signal(new: Manifest, served: Manifest) -> Iterator[str]:

@@ -56,7 +56,7 @@ def model() -> ChurnModel:
     usual = {"": {"Charge": 60.0, "Last/login": 20.0}}
     return ChurnModel(
         Scorecard("churn", -1.0, terms), None, HealthParams.for_base(-1.0), LabelParams(), DEFAULT, usual,
-        "fitted on a table", "P3", SCHEMA.fingerprints(), columns=SCHEMA,
+        "fitted on a table", "table", SCHEMA.fingerprints(), columns=SCHEMA,
     )  # fmt: skip
 
 

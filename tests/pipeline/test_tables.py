@@ -1,6 +1,7 @@
 """A wide table: types, refusals, labels, groups, folds, and one model from file to predictions."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import fsum
@@ -342,7 +343,14 @@ def test_saved_opened_and_predicting(tmp_path: Path, taught: Trained, file: Path
     assert manifest.label["column"] == "left"
     assert list(manifest.features) == list(taught.model.columns.names)
     for name in ("CARD.md", "report.html"):
-        assert "{{" not in (tmp_path / model_id / name).read_text("utf-8")
+        text = (tmp_path / model_id / name).read_text("utf-8")
+        assert "{{" not in text
+        assert not re.search(r"phase|contacts|what was known at|of their own will|companies", text)
+        assert "as of when the rows are" in text
+        assert "rows up to 2026-01-31" in text
+    # an account on an edge between two tenths is in both: 60 rows of 61 accounts, and the heading says why
+    assert "accounts, one on an edge in both" in text
+    assert manifest.phase == "table"
     made = predict(model, file, "", NOW, top=2)
     expected = score_features(taught.model, read(file).frame)
     assert made.rows["account_id"].to_list() == [row["customer"] for row in rows()]

@@ -45,7 +45,8 @@ Announce = Callable[[Sequence[str]], None]
 Floats = npt.NDArray[np.float64]
 
 STATUS = "fitted on a table"
-PHASE = "P3"
+#: Phases count silent exits, of which a table knows none.
+PHASE = "table"
 RIVALS = ("base", "logistic", "boosting")
 
 
