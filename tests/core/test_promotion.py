@@ -140,6 +140,13 @@ def test_the_experts_scorecard_does_not_replace_a_fitted_model_but_is_replaced_b
     assert "never calibrated on exits (phase P0), and the model in service was (phase P2)" in refused(tmp_path, expert)
 
 
+def test_a_table_has_no_phase_to_speak_of(tmp_path):
+    serving(tmp_path, replace(SOUND, phase="table"))
+    said = refused(tmp_path, stored(tmp_path, replace(EXPERT, config=None), 1))
+    assert "it was never calibrated on exits (phase P0), and the model in service was" in said
+    assert "table" not in said
+
+
 def test_a_fitted_model_that_lost_to_the_expert_on_its_own_folds_does_not_replace_him(tmp_path):
     serving(tmp_path, EXPERT)
     lost = measured(gain={"expert": {"log_loss": estimate(-0.002, -0.003, -0.001)}})

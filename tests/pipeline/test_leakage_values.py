@@ -289,6 +289,18 @@ class TestTimes:
         late = [f for f in told.found if f.kind == "later"]
         assert [(f.column, f.severity, f.numbers["share"]) for f in late] == [("closed_at", "error", 0.5)]
 
+    def test_a_date_that_never_lies_ahead_is_not_doubted_for_its_name(self):
+        moments = [FIRST + timedelta(days=n) for n in range(4)]
+        frame = pl.DataFrame({"y": [0, 1] * 2, "as_of": moments, "account_closed_at": [3.0, 0.0, None, 9.0]})
+
+        def doubted(rows):
+            told = examine(rows, ["account_closed_at"], "y", as_of="as_of", ago=["account_closed_at"])
+            return [f.kind for f in told.found]
+
+        assert doubted(frame) == []
+        assert doubted(frame.with_columns(as_of=pl.lit(FIRST))) == ["name"]
+        assert doubted(frame.with_columns(account_closed_at=pl.Series([3.0, 0.0, None, -1.0]))) == ["later", "name"]
+
     def test_clocks_that_differ(self):
         days = np.where(np.arange(N) < 4, 1, -20)
         assert kinds(self.rows(opened_at=self.dates(days)), "opened_at", as_of="as_of") == set()

@@ -50,8 +50,10 @@ def examine(
     roles = Roles(label, group, as_of, known_at, decided_at)
     table, findings = _looked(frame, columns, roles, seed, read)
     if as_of is not None and ago:
-        late = times.later_findings(dated(frame, ago, as_of), columns, roles)
-        findings = replace(findings, found=ordered((*findings.found, *late)))
+        rows = dated(frame, ago, as_of)
+        past = times.past(rows, ago, as_of)
+        kept = (f for f in findings.found if not (f.kind == "name" and f.severity == "warning" and f.column in past))
+        findings = replace(findings, found=ordered((*kept, *times.later_findings(rows, columns, roles))))
     stopped = {one.column for one in findings.errors if one.column is not None}
     twice = quick.twice(table, findings.suspects, seed)
     overall = quick.findings(table, quick.innocent(table, twice, stopped, seed))

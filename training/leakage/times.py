@@ -93,6 +93,14 @@ def later_findings(rows: pl.DataFrame, columns: Sequence[str], roles: Roles) -> 
                 )
 
 
+def past(rows: pl.DataFrame, names: Sequence[str], as_of: str) -> frozenset[str]:
+    """Dates of which no value lies after its row's own moment: whatever they are called, they were known by then.
+    None where all rows have one moment, which may well be the day the table was written."""
+    if rows[as_of].n_unique() < 2:
+        return frozenset()
+    return frozenset(name for name in names if not _later(rows, name, as_of))
+
+
 def _later(rows: pl.DataFrame, name: str, as_of: str) -> float:
     known = rows.filter(pl.col(name).is_not_null() & pl.col(as_of).is_not_null())
     return known.filter(pl.col(name) > pl.col(as_of)).height / known.height if known.height else 0.0
