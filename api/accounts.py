@@ -7,7 +7,7 @@ import polars as pl
 from flask import Response, request
 
 from api import schemas
-from api.auth import needs
+from api.auth import needs, the_book
 from api.batches import MOST_ITEMS, STATUSES, field_errors, write
 from api.bodies import answer, invalid, json_body
 from api.contract import Resource, operation
@@ -43,7 +43,7 @@ def put_account(account_id: str) -> Response:
     tags: list[str | None] = []
 
     def upsert(row: pl.DataFrame) -> pl.Series:
-        outcomes, tag = service.store.put_account(row, _condition())
+        outcomes, tag = service.store.put_account(row, _condition(), the_book())
         tags.append(tag)
         return outcomes
 
@@ -63,7 +63,7 @@ def put_account(account_id: str) -> Response:
 @operation(gives={200: (schemas.Account, "The account as it is stored")}, refuses=(404,), scope="read")
 def get_account(account_id: str) -> Response:
     """An account as it was described last, with a tag for `If-Match`."""
-    row, tag = the_service().store.account(account_id)
+    row, tag = the_service().store.account(account_id, the_book())
     plain = {name: isoformat(value) if isinstance(value, datetime) else value for name, value in row.items()}
     return _tagged(answer(plain), tag)
 

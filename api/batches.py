@@ -1,6 +1,6 @@
 """Batches of contract rows: checked column by column, upserted together, answered item by item."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -77,24 +77,37 @@ def write(
 
 
 def _within_book(service: Service, table: Table, checked: Rows) -> Rows:
-    """The rows a restricted caller may write: of accounts of his book, which they must not leave."""
+    """The rows a restricted caller may write: of accounts of his book, which they must not leave. A parent that he
+    cannot see stays as it is."""
     book, frame = the_book(), checked.frame
     if not book.restricted or frame.is_empty():
         return checked
-    there = service.store.held(book, frame["account_id"].unique().to_list())
-    told = frame.select("account_id", *(BOOK if table is ACCOUNTS else ())).rows()
-    found = [_outside(book, there, number, *row) for number, row in zip(checked.numbers, told, strict=True)]
+    told = frame.select("account_id", *((*BOOK, "parent_id") if table is ACCOUNTS else ())).to_dicts()
+    there = service.store.held(
+        book, {row[name] for row in told for name in ("account_id", "parent_id") if row.get(name)}
+    )
+    found = [_outside(book, there, number, row) for number, row in zip(checked.numbers, told, strict=True)]
     inside = pl.Series([fault is None for fault in found], dtype=pl.Boolean)
     faults = [*checked.faults, *(fault for fault in found if fault is not None)]
-    return replace(checked, frame=frame.filter(inside), numbers=checked.numbers.filter(inside), faults=faults)
+    mine = frame.filter(inside)
+    if table is ACCOUNTS:
+        hidden = service.store.hidden_parents(book, mine["account_id"].unique().to_list())
+        kept = pl.col("account_id").replace_strict(hidden, default=None, return_dtype=pl.String)
+        mine = mine.with_columns(pl.coalesce("parent_id", kept).alias("parent_id"))
+    return replace(checked, frame=mine, numbers=checked.numbers.filter(inside), faults=faults)
 
 
-def _outside(book: Book, there: set[str], number: int, account_id: str, *becomes: str | None) -> Fault | None:
-    """What keeps a restricted caller from writing a row; `becomes`: the owner and segment an account would have."""
-    if account_id not in there:
-        return Fault(number, "account_id", "unknown_account", f"There is no account {account_id!r}.")
-    if becomes and not book.takes(*becomes):
+def _outside(book: Book, there: set[str], number: int, row: Mapping[str, Any]) -> Fault | None:
+    """What keeps a restricted caller from writing a row; one of an account says its owner, segment and parent."""
+    unknown = "There is no account {!r}."
+    if row["account_id"] not in there:
+        return Fault(number, "account_id", "unknown_account", unknown.format(row["account_id"]))
+    if "parent_id" not in row:
+        return None
+    if not book.takes(row["owner"], row["segment"]):
         return Fault(number, "", "outside_book", "would take the account out of those this key is restricted to")
+    if row["parent_id"] is not None and row["parent_id"] not in there:
+        return Fault(number, "parent_id", "unknown_account", unknown.format(row["parent_id"]))
     return None
 
 

@@ -53,7 +53,7 @@ def create(url: str, events: tuple[str, ...], form: str, cooldown: "timedelta", 
     wish = Wish(url, events or tuple(EVENTS), description, form, cooldown)
     with writing(_store(settings)) as conn:
         made, secret = create_webhook(conn, wish, settings.webhook_allow, now())
-        audit(conn, _by(), "webhook.created", made.endpoint_id, url=made.url, events=list(made.events))
+        audit(conn, _by(), "webhook.created", made.endpoint_id, **made.audited())
     click.echo(f"webhook {made.endpoint_id} to {made.url}; its secret, not shown again:", err=True)
     click.echo(secret)
 

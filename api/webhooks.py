@@ -54,7 +54,7 @@ def post_webhooks() -> Response:
     wish = _wish(json_body())
     with writing(service.store.engine) as conn:
         made, secret = store.create_webhook(conn, wish, service.settings.webhook_allow, service.clock())
-        audit(conn, by(), "webhook.created", made.endpoint_id, url=made.url, events=list(made.events))
+        audit(conn, by(), "webhook.created", made.endpoint_id, **made.audited())
     return _shown_once(made, secret, 201)
 
 
@@ -78,7 +78,7 @@ def put_webhook(webhook_id: str) -> Response:
     allowed, now = service.settings.webhook_allow, service.clock()
     with writing(service.store.engine) as conn:
         changed = store.change_webhook(conn, webhook_id, wish, allowed, now)
-        audit(conn, by(), "webhook.changed", webhook_id, url=changed.url, enabled=changed.enabled)
+        audit(conn, by(), "webhook.changed", webhook_id, **changed.audited())
     return answer(_line(changed))
 
 

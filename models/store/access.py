@@ -270,14 +270,21 @@ class Store:
         """Upsert rows; what became of each, in order."""
         return upsert.upsert_rows(self.engine, table, rows, at=None if self._clock is None else self._clock())
 
-    def account(self, account_id: str) -> tuple[dict[str, Any], str]:
-        """An account as it is stored, and its tag. Raises `UnknownAccount`."""
+    def account(self, account_id: str, book: Book) -> tuple[dict[str, Any], str]:
+        """An account as the caller sees it, and its tag. Raises `UnknownAccount`."""
         with self.connection() as conn:
-            return accounts.get_account(conn, account_id)
+            return accounts.get_account(conn, account_id, book)
 
-    def put_account(self, row: pl.DataFrame, condition: accounts.Condition | None) -> tuple[pl.Series, str | None]:
+    def put_account(
+        self, row: pl.DataFrame, condition: accounts.Condition | None, book: Book
+    ) -> tuple[pl.Series, str | None]:
         """Upsert one account on a condition; see `models.store.accounts.put_account`."""
-        return accounts.put_account(self.engine, row, condition, None if self._clock is None else self._clock())
+        return accounts.put_account(self.engine, row, condition, None if self._clock is None else self._clock(), book)
+
+    def hidden_parents(self, book: Book, account_ids: Collection[str]) -> dict[str, str]:
+        """Account id -> its parent, of those of the accounts that have one outside the book."""
+        with self.connection() as conn:
+            return accounts.hidden_parents(conn, book, account_ids)
 
     def score_now(self, model: ChurnModel, account_ids: Sequence[str], now: datetime, **options: Any) -> scoring.Asked:
         """Score these accounts as of now without storing it; see `models.store.scoring.score_accounts`."""

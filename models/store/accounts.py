@@ -4,9 +4,12 @@
     stores A-7 if it is x                            refused: it is y
 
 The look and the write are one transaction, and writers of one account who set conditions take turns.
+
+A parent may be an account outside the caller's book, which is not there for him: he sees none, and his writing leaves
+it as it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -16,6 +19,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from models.errors import ChangedMeanwhile, UnknownAccount
+from models.store.among import among, wanted
+from models.store.books import EVERYBODY, Book, held
 from models.store.engine import one_at_a_time, writing
 from models.store.tables import CONTRACT
 from models.store.upsert import upsert_rows
@@ -26,16 +31,28 @@ Condition = Callable[[str | None], bool]
 _accounts = CONTRACT["accounts"]
 
 
-def get_account(conn: Connection, account_id: str) -> tuple[dict[str, Any], str]:
-    """The account in the contract's columns, and its tag. Raises `UnknownAccount`."""
+def get_account(conn: Connection, account_id: str, book: Book = EVERYBODY) -> tuple[dict[str, Any], str]:
+    """The account in the contract's columns, and its tag, as a caller with this book sees it. Raises
+    `UnknownAccount`."""
     row = _row(conn, account_id)
     if row is None:
         raise UnknownAccount(f"There is no account {account_id!r}.")
-    return row, _tag(row)
+    seen = _seen(conn, row, book)
+    return seen, _tag(seen)
+
+
+def hidden_parents(conn: Connection, book: Book, account_ids: Collection[str]) -> dict[str, str]:
+    """Account id -> its parent, of those of the accounts that have one outside the book."""
+    mine = sa.select(_accounts.c.account_id, _accounts.c.parent_id).where(
+        among(conn.dialect.name, _accounts.c.account_id), _accounts.c.parent_id.is_not(None)
+    )
+    parents = {row.account_id: row.parent_id for row in conn.execute(mine, wanted(conn, account_ids))}
+    there = held(conn, book, set(parents.values()))
+    return {account_id: parent for account_id, parent in parents.items() if parent not in there}
 
 
 def put_account(
-    engine: Engine, frame: pl.DataFrame, condition: Condition | None, at: datetime | None
+    engine: Engine, frame: pl.DataFrame, condition: Condition | None, at: datetime | None, book: Book = EVERYBODY
 ) -> tuple[pl.Series, str | None]:
     """Upsert one account; gives what became of it and the tag of what is stored now (None: it was kept out).
 
@@ -46,13 +63,21 @@ def put_account(
         if condition is not None:
             one_at_a_time(conn, f"account {account_id}")
             before = _row(conn, account_id, lock=True)
-            if not condition(None if before is None else _tag(before)):
+            if not condition(None if before is None else _tag(_seen(conn, before, book))):
                 raise ChangedMeanwhile(
                     f"Account {account_id!r} is not what the request's condition says; read it again, then decide."
                 )
         outcomes = upsert_rows(conn, "accounts", frame, at=at)
         after = _row(conn, account_id)
-    return outcomes, None if after is None else _tag(after)
+        tag = None if after is None else _tag(_seen(conn, after, book))
+    return outcomes, tag
+
+
+def _seen(conn: Connection, row: dict[str, Any], book: Book) -> dict[str, Any]:
+    parent = row["parent_id"]
+    if not book.restricted or parent is None or parent in held(conn, book, [parent]):
+        return row
+    return row | {"parent_id": None}
 
 
 def _row(conn: Connection, account_id: str, *, lock: bool = False) -> dict[str, Any] | None:

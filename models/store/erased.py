@@ -23,6 +23,7 @@ from models.store.tables import erasure_key, erasures
 Kind = Literal["account", "contact"]
 #: For more ids than this everything that is remembered is read, which is less than looking each up.
 MANY = 500
+_ERASED, _SHOWN = "erased-", 20
 
 
 def digest(key: str, kind: Kind, ident: str) -> str:
@@ -33,7 +34,12 @@ def digest(key: str, kind: Kind, ident: str) -> str:
 
 def pseudonym(key: str, kind: Kind, ident: str) -> str:
     """What stands for the id where something must: in lists, so that they still count."""
-    return f"erased-{digest(key, kind, ident)[:20]}"
+    return f"{_ERASED}{digest(key, kind, ident)[:_SHOWN]}"
+
+
+def pseudonyms() -> sa.Select[Any]:
+    """Those of everybody who was erased."""
+    return sa.select(sa.literal(_ERASED) + sa.func.substr(erasures.c.hash, 1, _SHOWN))
 
 
 def the_key(conn: Connection, *, alone: bool = False) -> str:

@@ -192,13 +192,22 @@ def _renamed(value: Any, ident: str, alias: str) -> Any:
 
 
 def _import_problems(conn: Connection, ident: str, _: str) -> int:
-    """Rejected cells that import summaries show, where they are the id."""
+    """Rejected cells and errors that import summaries show, where they name the id."""
     touched = 0
     for import_id, summary in _mentioning(conn, import_runs, ("summary",), ident):
-        cleaned = _renamed(summary, ident, "erased")
+        cleaned = _blanked(_renamed(summary, ident, "erased"), ident)
         mine = import_runs.c.import_id == import_id
         touched += conn.execute(import_runs.update().where(mine).values(summary=cleaned)).rowcount
     return touched
+
+
+def _blanked(value: Any, ident: str, name: str = "") -> Any:
+    """An import's summary without the cells and errors in whose words the id is."""
+    if isinstance(value, list):
+        return [_blanked(part, ident, name) for part in value]
+    if isinstance(value, Mapping):
+        return {key: _blanked(part, ident, key) for key, part in value.items()}
+    return "erased" if name in ("value", "error") and mentions(value, ident) else value
 
 
 def _answers(conn: Connection, ident: str, _: str) -> int:

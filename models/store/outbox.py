@@ -20,7 +20,7 @@ from models.store.engine import writing
 from models.store.errors import RunInProgress
 from models.store.runs import exclusive
 from models.store.tables import webhook_deliveries, webhook_endpoints, webhook_events
-from models.webhooks.events import Event
+from models.webhooks.events import STATES, Event
 
 #: Events distributed per transaction.
 AT_ONCE = 500
@@ -86,12 +86,14 @@ def _distribute(conn: Connection, now: datetime) -> int:
 
 @dataclass
 class _Told:
-    """What a receiver knows of one topic of an account: what it was told last and when, and what waits to be told (a
-    delivery that is stored, or a row that is about to be)."""
+    """What a receiver knows of one topic of an account: what it was told last and when (state None: it may have been
+    told something, nobody knows), what waits to be told (a delivery that is stored, or a row that is about to be), and
+    what it has not taken yet and is to get again."""
 
     state: str | None = None
     at: datetime | None = None
     waiting: int | dict[str, Any] | None = None
+    failing: int | None = None
 
 
 def _deliveries(conn: Connection, endpoint: Any, events: Sequence[Any], now: datetime) -> list[dict[str, Any]]:
@@ -100,6 +102,7 @@ def _deliveries(conn: Connection, endpoint: Any, events: Sequence[Any], now: dat
     told = _told(conn, endpoint.endpoint_id, events) if cooldown else {}
     rows: list[dict[str, Any]] = []
     superfluous: list[int] = []
+    late: list[int] = []
     for event in events:
         row = _delivery(endpoint.endpoint_id, event, now)
         rows.append(row)
@@ -114,12 +117,17 @@ def _deliveries(conn: Connection, endpoint: Any, events: Sequence[Any], now: dat
         if known.at is not None and known.state == event.state:
             _supersede(row, now)
             continue
+        if known.failing is not None and event.topic in STATES:
+            # Sent again after this one it would say how things were. Whether it has arrived all the same nobody knows.
+            late.append(known.failing)
+            known.failing = known.state = None
         if known.at is not None and known.at + cooldown > now:
             row["due_at"] = known.at + cooldown
             known.waiting = row
         else:
             known.at, known.state = now, event.state
-    _mark_superseded(conn, superfluous, now)
+    _mark_superseded(conn, superfluous, _UNTRIED, now)
+    _mark_superseded(conn, late, webhook_deliveries.c.status == "pending", now)
     return rows
 
 
@@ -133,12 +141,12 @@ def _supersede(row: dict[str, Any], now: datetime) -> None:
     row |= {"status": "superseded", "due_at": None, "finished_at": now}
 
 
-def _mark_superseded(conn: Connection, numbers: list[int], now: datetime) -> None:
+def _mark_superseded(conn: Connection, numbers: list[int], still: sa.ColumnElement[bool], now: datetime) -> None:
     if not numbers:
         return
-    mine = webhook_deliveries.c.delivery_no.in_(numbers)
+    mine = webhook_deliveries.c.delivery_no.in_(numbers) & still
     ended = {"status": "superseded", "due_at": None, "finished_at": now}
-    conn.execute(webhook_deliveries.update().where(mine, _UNTRIED).values(ended))
+    conn.execute(webhook_deliveries.update().where(mine).values(ended))
 
 
 #: What has not been tried yet; one that is sent again had been.
@@ -154,8 +162,9 @@ def _told(conn: Connection, endpoint_id: str, events: Sequence[Any]) -> dict[tup
     """Account and topic -> what the receiver knows, of the accounts these events are about."""
     accounts = sorted({event.account_id for event in events if event.topic is not None})
     columns = webhook_deliveries.c
-    # A delivery on its way may arrive, so it counts as told.
-    sent = (columns.status == "delivered") | ((columns.status == "pending") & (columns.attempts > 0))
+    # A delivery on its way may arrive, so it counts as told; of one that was overtaken nobody knows whether it did.
+    tried = columns.status.in_(("pending", "superseded")) & (columns.attempts > 0)
+    sent = (columns.status == "delivered") | tried
     found: dict[tuple[str | None, str], _Told] = {}
     for condition in (sent, _UNTRIED):
         last = (
@@ -168,8 +177,11 @@ def _told(conn: Connection, endpoint_id: str, events: Sequence[Any]) -> dict[tup
             known = found.setdefault((row.account_id, row.topic), _Told())
             if condition is _UNTRIED:
                 known.waiting = row.delivery_no
+            elif row.status == "superseded":
+                known.at = row.created_at
             else:
                 known.state, known.at = row.state, row.finished_at or row.created_at
+                known.failing = row.delivery_no if row.status == "pending" else None
     return found
 
 

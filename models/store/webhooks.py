@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -50,6 +51,17 @@ class Webhook:
     failing_since: datetime | None
     created_at: datetime
     secrets_until: tuple[datetime | None, ...]
+
+    def audited(self) -> dict[str, Any]:
+        """What the audit log says of it. Only the host of its address: path and query may be a secret, as Slack's
+        are, and nothing is ever deleted there."""
+        return {
+            "host": urlsplit(self.url).netloc,
+            "events": list(self.events),
+            "format": self.format,
+            "cooldown_seconds": int(self.cooldown.total_seconds()),
+            "enabled": self.enabled,
+        }
 
 
 @dataclass(frozen=True)

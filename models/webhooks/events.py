@@ -6,6 +6,8 @@ An event is about a change that has happened. `topic` and `state` say which late
     10:20  account.band_changed  a  at_risk -> watch    topic account.band, state watch       held until 11:00
     10:40  account.band_changed  a  watch -> at_risk    topic account.band, state at_risk     nothing is sent at 11:00:
                                                         the receiver has known since 10:00
+
+While a receiver fails, a later state takes the place of the one it has not taken, which would otherwise arrive last.
 """
 
 import json
@@ -29,6 +31,8 @@ EVENTS: dict[str, str] = {
     "source.quiet": "a source has told nothing for so long that, by its own rhythm, it must have stopped",
     "source.back": "a source that was quiet has told something again",
 }
+#: The topics that say how something is: what comes late is not old news there but wrong.
+STATES = ("account.band", "account.silent_list")
 #: Bytes of a message, at most; Standard Webhooks asks for less than 20 kB.
 MOST_BYTES = 20_000
 #: Characters of any text within one, so that a message cannot grow beyond that.

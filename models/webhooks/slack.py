@@ -46,6 +46,8 @@ def _low(data: Data) -> str:
 
 
 def _list(data: Data) -> str:
+    if data["kind"] == "issued":
+        return f"List {data['list_id']} is issued: {data['entries']:,} accounts, as of {data['as_of']}"
     return f"Silent list {data['list_id']} is published: {data['entries']:,} quiet accounts, as of {data['as_of']}"
 
 

@@ -133,7 +133,8 @@ def world(engine, model_store, *, with_bob: bool) -> Served:
     """The cast's application, with Bob's accounts or as if they had never been."""
     mine = pl.lit(True) if with_bob else pl.col("account_id") != THEIRS
     # How far back contacts are known at all is the portfolio's, and Bob's are not to be the oldest.
-    upsert(engine, "accounts", cast.accounts().filter(mine))
+    parent = pl.when(pl.col("account_id") == MINE).then(pl.lit(THEIRS)).alias("parent_id")
+    upsert(engine, "accounts", cast.accounts().filter(mine).with_columns(parent))
     upsert(engine, "interactions", cast.interactions().filter(mine, pl.col("opened_at") > day(410)))
     upsert(engine, "surveys", cast.surveys().filter(mine))
     made, _ = load_model(*model_store)

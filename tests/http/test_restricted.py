@@ -196,6 +196,29 @@ def test_she_cannot_give_an_account_away(alone):
         assert conn.scalar(sa.text("SELECT owner FROM accounts WHERE account_id = 'slipping'")) == ANA
 
 
+def test_a_parent_that_is_somebody_elses_is_not_there_for_her_and_stays(alone):
+    path = f"/v1/accounts/{MINE}"
+    before = alone.get(path, "ana")
+    own = {name: value for name, value in before.json.items() if value is not None and name != "recorded_at"}
+    upsert(alone.engine, "accounts", accounts().filter(account_id=MINE).with_columns(parent_id=pl.lit(THEIRS)))
+    seen = alone.get(path, "ana")
+    assert (seen.json, seen.headers["ETag"]) == (before.json, before.headers["ETag"])
+    assert alone.get(path).json["parent_id"] == THEIRS
+    # what she reads she may send back, and nothing is lost by it
+    headers = alone.headers("ana_writes") | {"If-Match": seen.headers["ETag"]}
+    got = alone.client.put(path, json=own | {"region": "west"}, headers=headers)
+    assert (got.status_code, got.json["status"]) == (200, "updated")
+    assert got.headers["ETag"] == alone.get(path, "ana").headers["ETag"]
+    assert alone.post("/v1/accounts", {"items": [own]}, "ana_writes").json["results"][0]["status"] == "updated"
+    assert alone.get(path).json["parent_id"] == THEIRS
+    # one she cannot see is one that nobody described
+    answers = [answered(alone.put(path, own | {"parent_id": p}, "ana_writes"), p) for p in (THEIRS, NOBODYS)]
+    assert answers[0] == answers[1]
+    assert (answers[0][0], '"unknown_account"' in answers[0][1]) == (422, True)
+    assert alone.put(path, own | {"parent_id": "vocal"}, "ana_writes").status_code == 200
+    assert alone.get(path, "ana").json["parent_id"] == "vocal"
+
+
 def test_she_writes_measures_of_hers(alone):
     row = {"name": "logins", "value": 3, "at": day(2).isoformat()}
     items = [{"account_id": name, **row} for name in (MINE, THEIRS, NOBODYS)]

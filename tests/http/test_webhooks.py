@@ -57,6 +57,19 @@ def test_a_change_replaces_everything(served, made):
     )
 
 
+def test_the_audit_log_says_what_was_set_and_not_where_exactly(served, made):
+    """The path of a channel's address is a secret, and nothing is ever deleted there."""
+    wish = {"url": "https://hooks.example.com/services/T0/hidden?key=hidden", "events": ["list.published"]}
+    served.put(f"/v1/webhooks/{made['webhook_id']}", wish | {"format": "slack", "enabled": False})
+    changed, created = served.get(f"/v1/audit?subject={made['webhook_id']}").json["entries"]
+    assert (changed["action"], created["action"]) == ("webhook.changed", "webhook.created")
+    assert changed["details"] == {
+        "host": "hooks.example.com", "events": ["list.published"], "format": "slack", "cooldown_seconds": 3600,
+        "enabled": False,
+    }  # fmt: skip
+    assert created["details"]["events"] == BODY["events"]
+
+
 def test_a_new_secret_leaves_the_old_one_a_day(served, made):
     address = f"/v1/webhooks/{made['webhook_id']}/rotate"
     renewed = served.post(address, {}).json

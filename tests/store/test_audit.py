@@ -25,7 +25,17 @@ def test_a_change_and_its_line_are_one(store: Engine) -> None:
     assert told(store) == [Line(1, T, "key:a", "override.set", "A-7", {"reason": "called"}, "r-1")]
 
 
-@pytest.mark.parametrize("change", ["UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"])
+_LINE = "(1, 0, 'x', 'x', 'x', '{}')"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"),
+        "INSERT INTO audit_log (entry_id, at, actor, action, subject, details) "
+        f"VALUES {_LINE} ON CONFLICT (entry_id) DO UPDATE SET actor = excluded.actor",
+    ],
+)
 def test_nobody_changes_it(store: Engine, change: str) -> None:
     if store.dialect.name == "sqlite" and change.startswith("TRUNCATE"):
         change = "DELETE FROM audit_log WHERE entry_id = 1"
@@ -34,6 +44,15 @@ def test_nobody_changes_it(store: Engine, change: str) -> None:
     with pytest.raises(sa.exc.DBAPIError, match="the audit log only grows"), writing(store) as conn:
         conn.execute(sa.text(change))
     assert len(told(store)) == 1
+
+
+def test_nobody_puts_another_line_in_its_place(sqlite_store: Engine) -> None:
+    with writing(sqlite_store) as conn:
+        audit(conn, By("service", T), "x", "y")
+    columns = "(entry_id, at, actor, action, subject, details)"
+    with pytest.raises(sa.exc.DBAPIError, match="the audit log only grows"), writing(sqlite_store) as conn:
+        conn.exec_driver_sql(f"REPLACE INTO audit_log {columns} VALUES {_LINE}")
+    assert [line.actor for line in told(sqlite_store)] == ["service"]
 
 
 def test_keys_from_their_making_to_their_end(store: Engine) -> None:

@@ -155,3 +155,15 @@ def test_what_customers_call_themselves_is_no_markup():
         "&lt;@U1&gt; &amp; Söhne (a) is now on the silent list: 25.0% to leave without a word, "
         "1,234 EUR a year at stake, owner ana@example.org"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("silent", "Silent list 7 is published: 8 quiet accounts, as of 2026-06-01T12:00:00Z"),
+        ("issued", "List 7 is issued: 8 accounts, as of 2026-06-01T12:00:00Z"),
+    ],
+)
+def test_a_list_that_a_team_was_given_is_not_called_the_silent_list(kind, line):
+    event = events.list_published(7, None, kind, AT, AT, "m", 8)
+    assert json.loads(slack.body(event.type, event.data))["text"] == line

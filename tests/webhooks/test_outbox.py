@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.store import outbox
-from models.store.deliveries import claim, delivered
+from models.store.audit import By
+from models.store.deliveries import claim, delivered, put_off
 from models.store.engine import writing
+from models.store.erasure import erase
 from models.store.import_runs import finish_import, start_import
 from models.store.lists import publish_list
 from models.store.pointers import PointerChange, record_change
@@ -88,6 +90,14 @@ def test_a_list_tells_who_came_and_went(store):
     assert (entered.data["name"], entered.data["list_id"], entered.data["band"]) == ("C", number, "x")
     left = next(event for event in written(store) if event.account_id == "a")
     assert left.data["name"] == "A"
+
+
+def test_a_list_tells_nothing_of_who_was_erased(store):
+    subscribe(store)
+    publish(store, "a", "b")
+    erase(store, "account", "a", By("key:1", NOW))
+    publish(store, "b")
+    assert kinds(store) == [("list.published", None)] * 2
 
 
 def answers(*given: dict) -> pl.DataFrame:
@@ -170,6 +180,48 @@ def test_a_cooldown_holds_what_comes_too_soon_and_tells_the_last_state(store):
         ("a", "pending", NOW + 60 * MINUTE),
         ("b", "pending", NOW + 50 * MINUTE),
     ]
+
+
+def test_a_later_state_takes_the_place_of_one_that_was_not_taken(store):
+    """It would be sent again hours after the later one, and be believed."""
+    endpoint, _ = subscribe(store, cooldown=timedelta(hours=1))
+
+    def attempt(minutes: int, *, taken: bool = False) -> str | None:
+        now = NOW + minutes * MINUTE
+        outbox.distribute(store, now)
+        held = claim(store, endpoint, now)
+        if held is not None and taken:
+            delivered(store, held, 200, now)
+        elif held is not None:
+            put_off(store, held, 500, "answered 500", now, again_at=now + timedelta(hours=5))
+        return held and held.data["band"]
+
+    happen(store, moved("a", "watch", "critical"))
+    assert attempt(0) == "critical"
+    happen(store, moved("a", "critical", "watch"))
+    assert attempt(30) is None  # held: an hour has not passed since the receiver was called about it
+    assert [row.status for row in log(store)] == ["superseded", "pending"]
+    assert attempt(60, taken=True) == "watch"
+    assert attempt(400) is None
+    # whether the first arrived although it was answered with 500 nobody knows, so what follows is told whatever it says
+    happen(store, moved("b", "watch", "critical"))
+    assert attempt(500) == "critical"
+    happen(store, moved("b", "critical", "watch"), moved("b", "watch", "critical"))
+    assert attempt(540) is None
+    assert attempt(560, taken=True) == "critical"
+    assert attempt(900) is None
+
+
+def test_a_low_answer_that_was_not_taken_is_no_old_news(store):
+    endpoint, _ = subscribe(store, cooldown=timedelta(hours=1))
+    upsert(store, "surveys", answers({"survey_id": "s1", "score": 1.0}), at=NOW)
+    outbox.distribute(store, NOW)
+    held = claim(store, endpoint, NOW)
+    assert held is not None
+    put_off(store, held, 500, "answered 500", NOW, again_at=NOW + timedelta(hours=5))
+    upsert(store, "surveys", answers({"survey_id": "s2", "score": 1.0}), at=NOW)
+    outbox.distribute(store, NOW + timedelta(hours=2))
+    assert [row.status for row in log(store)] == ["pending", "pending"]
 
 
 BANDS = ("healthy", "watch", "critical")
