@@ -9,6 +9,7 @@ from models.errors import EbbtideError, FeatureMismatch
 from models.health import expit
 from models.scorecard import Scorecard
 from training.additive import blend
+from training.additive import columns as plain
 from training.additive.bags import deal
 from training.additive.columns import edges, learn, places
 from training.additive.fitter import MEMBERS, fit
@@ -186,6 +187,29 @@ def test_rare_texts_are_pooled():
     assert column.pooled
     ids = np.array([f"customer {i}" for i in range(300)], dtype=object)
     assert learn({"id": ids}, 8, 4) == ([], {"id": "none of its 300 texts is in 20 rows"})
+
+
+def test_of_very_many_texts_the_most_frequent_are_told_apart():
+    towns = np.array([f"town {i}" for i in range(300) for _ in range(20 + i % 7)], dtype=object)
+    (column,), _ = learn({"town": towns}, 8, 4)
+    assert (len(column.categories), len(column.crossed), column.pooled) == (256, 64, True)
+    assert set(column.crossed) < set(column.categories)
+    assert column.categories == tuple(sorted(column.categories))
+    rows = {text: 20 + int(text.split()[1]) % 7 for text in set(towns.tolist())}
+    assert min(rows[text] for text in column.crossed) >= max(rows[t] for t in rows if t not in column.crossed)
+
+
+def test_texts_that_only_some_members_tell_apart_cost_no_digit(monkeypatch):
+    monkeypatch.setattr(plain, "MOST_CROSSED", 2)
+    few = {name: TRAIN[name][:500] for name in ("calls", "plan")}
+    fitted = fit(few, Y[:500], GROUPS[:500], members=("linear", "trees"))
+    rows = strangers(5_000)
+    p = fitted.estimator.predict_proba(rows)[:, 1]
+    assert np.abs(expit(fitted.card.log_odds(rows)) - p).max() < 1e-9
+    own = next(term for term in fitted.card.terms if term.feature == "plan")
+    grid = next(term for term in fitted.card.grids if "plan" in term.features)
+    assert len(own.categories) == 3
+    assert len(grid.knots[grid.features.index("plan")]) == 2
 
 
 @settings(deadline=None, max_examples=25)

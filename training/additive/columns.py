@@ -1,6 +1,8 @@
 """Plain columns made ready for a fit: texts as codes, numbers with the edges they may be cut at.
 
 A text seen in fewer rows than `LEAST_ROWS` is pooled with those never seen: both read the place for any other text.
+Of very many frequent ones the most frequent have a place of their own, and fewer of them in what several columns do
+together: a grid of three columns of hundreds of texts would have more cells than a computer holds.
 A column that holds one value, or only rare texts, says nothing and is left out.
 """
 
@@ -19,6 +21,8 @@ Places = npt.NDArray[np.intp]
 Columns = Mapping[str, npt.NDArray[Any]]
 
 LEAST_ROWS = 20
+#: How many texts of a column are told apart, and how many of these in grids of the trees; the most frequent are.
+MOST_TEXTS, MOST_CROSSED = 256, 64
 _ONE_VALUE = "holds one value"
 #: Infinite numbers lie beyond every edge, as this one does.
 _LARGEST = 1e300
@@ -26,14 +30,15 @@ _LARGEST = 1e300
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, its `categories` (empty for numbers), and the `edges` between its bins (of a number):
-    `fine` ones for what one feature does, `coarse` ones, a subset in count, for what several do together.
-    `pooled`: whether rare texts stood for the unseen ones when it was learned."""
+    """One column: its name, its `categories` (empty for numbers), and the edges between its bins (of a number):
+    `fine` ones for what one feature does, `coarse` ones, a subset in count, for what several do together; of
+    categories the `crossed` ones. `pooled`: whether rare texts stood for the unseen ones when it was learned."""
 
     name: str
     categories: tuple[str, ...]
     fine: tuple[float, ...]
     coarse: tuple[float, ...]
+    crossed: tuple[str, ...] = ()
     pooled: bool = False
 
     @property
@@ -44,7 +49,7 @@ class Column:
     def knots(self, *, fine: bool) -> Knots:
         """Categories, or edges."""
         if self.is_text:
-            return self.categories
+            return self.categories if fine else self.crossed
         return self.fine if fine else self.coarse
 
 
@@ -85,12 +90,16 @@ def _text(name: str, values: npt.NDArray[Any]) -> Column | str:
     if not all(isinstance(value, str) for value in known):
         raise FeatureMismatch(f"The column {name!r} mixes text with other values.")
     texts, counts = np.unique(np.array(known, dtype=str), return_counts=True)
-    kept = texts[counts >= min(LEAST_ROWS, len(values) / 10)]
+    frequent = np.sort(np.argsort(-counts, kind="stable")[:MOST_TEXTS])
+    kept = frequent[counts[frequent] >= min(LEAST_ROWS, len(values) / 10)]
     if not len(texts) or (len(texts) == 1 and len(known) == len(values)):
         return _ONE_VALUE
     if not len(kept):
         return f"none of its {len(texts):,} texts is in {LEAST_ROWS} rows"
-    return Column(name, tuple(kept.tolist()), (), (), pooled=len(kept) < len(texts))
+    crossed = kept[np.sort(np.argsort(-counts[kept], kind="stable")[:MOST_CROSSED])]
+    return Column(
+        name, tuple(texts[kept].tolist()), (), (), tuple(texts[crossed].tolist()), pooled=len(kept) < len(texts)
+    )
 
 
 def finite(values: npt.NDArray[Any]) -> Floats:

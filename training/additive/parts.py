@@ -65,19 +65,17 @@ class Part:
 
 
 def _from(old: Knots, new: Knots, is_text: bool) -> npt.NDArray[np.intp]:
-    """For each place on the new edges, the place on the old ones."""
+    """For each place on the new edges, the place on the old ones; a text these do not name was any other."""
     if is_text:
-        raise ValueError("Tables of one text feature must share their categories.")
+        place, other = {text: at for at, text in enumerate(old)}, len(old) + 1
+        return np.array([*(place.get(text, other) for text in new), len(old), other])
     before = np.array(old, dtype=np.float64).searchsorted(np.array(new, dtype=np.float64), "right")
     return np.concatenate([[0], before, [len(old) + 1]])
 
 
 def union(parts: Sequence[Part]) -> tuple[Knots, ...]:
-    """The edges of several parts of the same features, together."""
-    return tuple(
-        axes[0] if text else tuple(sorted(set().union(*axes)))
-        for axes, text in zip(zip(*(part.knots for part in parts), strict=True), parts[0].is_text, strict=True)
-    )
+    """The edges, or texts, of several parts of the same features, together."""
+    return tuple(tuple(sorted(set().union(*axes))) for axes in zip(*(part.knots for part in parts), strict=True))
 
 
 def merged(parts: Iterable[Part]) -> list[Part]:
