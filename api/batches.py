@@ -65,10 +65,11 @@ def write(
             outcomes[number] = None if outcome == ERASED else outcome
         gone = checked.numbers.filter(found == ERASED).to_list()
         checked = replace(checked, faults=[*checked.faults, *(Fault(n, "account_id", *_GONE) for n in gone)])
-        service.arrivals.told(f"api: {the_key().name}", table, checked.frame)
+        changed = found.is_in(["inserted", "updated"])
+        service.arrivals.told(f"api: {the_key().name}", table, checked.frame, int(changed.sum()))
         if table is INTERACTIONS:
             service.freshness.contacts_arrived()
-        touched = set(checked.frame.filter(found.is_in(["inserted", "updated"]))["account_id"])
+        touched = set(checked.frame.filter(changed)["account_id"])
     faults: dict[int, list[Fault]] = {}
     for fault in checked.faults:
         faults.setdefault(fault.row, []).append(fault)

@@ -64,7 +64,7 @@ def import_(
     from models.imports.run import run
     from models.store.import_runs import finish_import, start_import
     from models.store.portfolio import described
-    from models.store.sources import note
+    from models.store.sources import note_import
     from models.store.upsert import Sink
 
     settings = Settings.from_environment(os.environ)
@@ -92,8 +92,7 @@ def import_(
     except BaseException as error:
         finish_import(engine, started, now(), "failed", {"error": str(error)})
         raise
-    for name, table in summary.tables.items():
-        note(engine, str(summary.source), name, table.accepted, now())
+    note_import(engine, str(summary.source), summary.tables, now())
     finish_import(engine, started, now(), "done", summary.to_plain(shown=1000))
     _told(summary, as_json=as_json)
 

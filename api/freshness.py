@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 import structlog
@@ -12,6 +13,7 @@ from models.columns import Table
 from models.store.access import Store
 from models.store.errors import StoreError
 from models.store.history import Freshness
+from models.store.missed import Spells
 from models.store.portfolio import End
 from models.store.types import MICROSECOND
 
@@ -29,6 +31,8 @@ class Reach:
         self._until = self._end_until = 0.0
         self._found: Mapping[str, Freshness] = {}
         self._end: End | None = None
+        self._missing_until = 0.0
+        self._missing: Spells = ()
 
     def now(self) -> Mapping[str, Freshness]:
         """Per contract table, how far its rows reach; at most `KEEP_SECONDS` old."""
@@ -39,12 +43,20 @@ class Reach:
 
     def quiet_since(self) -> datetime | None:
         """Since when the contact feed is quiet (`models.rhythm`); None while it is alive, and where there is none."""
-        return self.told_until().get("quiet_since")
-
-    def told_until(self) -> dict[str, datetime]:
-        """How scoring is told where contacts end (`models.store.scoring`): empty while they go on."""
         end = self._contacts_end()
-        return {} if end is None else end.options()
+        return None if end is None else end.options().get("quiet_since")
+
+    def told_until(self) -> dict[str, Any]:
+        """How scoring is told where contacts end, and when they were missing (`models.store.scoring`)."""
+        end = self._contacts_end()
+        return {"missing": self.missing(), **({} if end is None else end.options())}
+
+    def missing(self) -> Spells:
+        """The spells in which nobody was listening (`models.store.missed`); at most `KEEP_QUIET_SECONDS` old."""
+        if time.monotonic() >= self._missing_until:
+            self._missing = self._store.missed(self.scored_as_of(self._clock()))
+            self._missing_until = time.monotonic() + KEEP_QUIET_SECONDS
+        return self._missing
 
     def scored_as_of(self, now: datetime) -> datetime:
         """The moment that scores made now are of: the end of what was told of contacts, where it has ended."""
@@ -59,6 +71,8 @@ class Reach:
 
     def contacts_arrived(self) -> None:
         """Look again before the next answer."""
+        if self._end is not None:  # it may be back, and what it missed begins to count
+            self._missing_until = 0.0
         self._end_until = 0.0
 
 
@@ -73,15 +87,15 @@ class Arrivals:
         self._waiting: dict[tuple[str, str], tuple[int, datetime | None]] = {}
         self._noted: dict[tuple[str, str], float] = {}
 
-    def told(self, source: str, table: Table, rows: pl.DataFrame) -> None:
-        """A source told rows of a table."""
+    def told(self, source: str, table: Table, rows: pl.DataFrame, new: int) -> None:
+        """A source told rows of a table, so many of them new to the store."""
         happened = rows.select(pl.max_horizontal(pl.col(name).max() for name in table.happened if name in rows.columns))
         latest: datetime | None = happened.item() if happened.width else None
         key = (source, table.name)
         with self._lock:
             count, before = self._waiting.get(key, (0, None))
             moments = [moment for moment in (before, latest) if moment is not None]
-            self._waiting[key] = (count + rows.height, max(moments, default=None))
+            self._waiting[key] = (count + new, max(moments, default=None))
             if time.monotonic() - self._noted.get(key, -NOTE_SECONDS) < NOTE_SECONDS:
                 return
             self._noted[key] = time.monotonic()

@@ -66,9 +66,8 @@ class Reader:
             inbound.forget(self._engine, held)
             return
         inbound.finish(self._engine, held, kept, self._clock())
-        for name, table in summary.tables.items():
-            if table.accepted:
-                sources.note(self._engine, f"{held.door} live", name, table.accepted, self._clock())
+        told = {name: table for name, table in summary.tables.items() if table.accepted}
+        sources.note_import(self._engine, f"{held.door} live", told, self._clock())
 
     def _import(self, door: Door, held: Claim, message: dict[str, Any]) -> Summary:
         """What became of its rows."""

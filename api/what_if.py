@@ -53,7 +53,7 @@ def post_what_if(account_id: str) -> Response:
     levers, score, target = _asked(json_body())
     served, now = service.serving.current(), service.clock()
     at = service.freshness.scored_as_of(now)
-    held = service.store.known([account_id], at)
+    held = service.store.known([account_id], at).without(service.freshness.missing())
     if held.accounts.is_empty():
         raise UnknownAccount(f"There is no account {account_id!r}.")
     # While the feed is quiet an account may have begun since, and one that was there may have left.

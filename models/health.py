@@ -259,7 +259,7 @@ def confidence_reason(
     }[full]
     if fresh:
         return f"{reason}."
-    return f"{reason}; {'one grade lower because ' if full != 'D' else ''}a source is not up to date."
+    return f"{reason}; {'one grade lower because ' if full != 'D' else ''}a source is not up to date or was down."
 
 
 def _earned(days: Any, contacts: Any, responses: Any, never: Any) -> Any:

@@ -121,6 +121,25 @@ class History:
         watched = {name: self.watched(name) for name in ("interactions", "surveys")}
         return replace(self, **frames, _watched=watched, _contacts=self._told())
 
+    def without(self, spells: Sequence[tuple[datetime, datetime]]) -> "History":
+        """The history as if time had stood still while the contact feed told nothing: contacts from before such a spell
+        move up to its end, so that nobody's silence is counted in which nobody was listening.
+
+            spell 3 to 20 March    contact of 2 March 18:00 -> 19 March 18:00
+
+        The contacts after it repeat none from before it: what lies between them is not known.
+        """
+        frame = self.interactions
+        for since, until in spells:
+            start, end = pl.lit(since, INSTANT), pl.lit(until, INSTANT)
+            moved = {
+                name: pl.col(name) + pl.max_horizontal(end - pl.max_horizontal(pl.col(name), start), timedelta(0))
+                for name in (*_EVENT_TIMES["interactions"], "updated_at")
+            }
+            before = pl.when(pl.col("opened_at") <= start).then(pl.format("{}\0{}", "category", pl.lit(str(since))))
+            frame = frame.with_columns(**moved, category=before.otherwise("category"))
+        return replace(self, interactions=frame) if len(spells) else self
+
     def contacts_told(self, at: datetime) -> pl.DataFrame:
         """What the feed told of contacts by a moment, of the whole history this was cut from: account_id, opened_at.
 

@@ -42,6 +42,11 @@ def hour_of(moment: datetime) -> int:
     return (moment - _EPOCH) // HOUR
 
 
+def from_hour(hour: int) -> datetime:
+    """When an hour begins."""
+    return _EPOCH + hour * HOUR
+
+
 def quiet(hours: Sequence[tuple[int, int]], last: datetime, present: datetime) -> Quiet | None:
     """Whether a source is quiet at a moment.
 
@@ -112,6 +117,24 @@ def spells_between(hours: Sequence[Hour], until: datetime) -> list[tuple[datetim
         if again - since > timedelta(days=1) and quiet(numbers[: i + 1], since, again) is not None:
             spells.append((since, again))
     return spells
+
+
+#: Within so many days of its return a source tells what it owes, or does not.
+_CATCH_UP = timedelta(days=3)
+
+
+def caught_up(hours: Sequence[tuple[int, int]], since: datetime, back: datetime, until: datetime) -> bool:
+    """Whether a source that told nothing between `since` and `back` told afterwards what it owed: within three days
+    half of it beyond the usual. `hours` are of when it told, as for `quiet`."""
+    counts = _counts(hours, hour_of(since))
+    weeks = len(counts) // _WEEK
+    if weeks < LEAST_WEEKS:
+        return False
+    end = min(back + _CATCH_UP, until)
+    phase = np.arange(hour_of(since) - len(counts) + 1, hour_of(since) + 1) % _WEEK
+    rate = np.bincount(phase, counts, _WEEK) / weeks
+    told = sum(number for hour, number in hours if hour_of(back) <= hour <= hour_of(end))
+    return told >= _due(rate, back, max(end, back)) + _due(rate, since, back) / 2
 
 
 def observed_days(

@@ -190,6 +190,7 @@ def _table(found: Found, until: datetime | None) -> _Done:
         filled |= dict.fromkeys(raw.frame[FILE].cast(pl.String).unique().to_list(), columns)
     rows, summary.duplicates, summary.superseded = latest(pl.concat(frames), table)
     summary.accepted = rows.height
+    summary.happened_until = rows.select(pl.max_horizontal(pl.col(name).max() for name in table.happened)).item()
     summary.problems = in_order(pl.concat([pl.DataFrame(schema=REJECTED), *problems]))
     return _Done(stamp(rows.select(*table.names, FILE), table, mapping.source.delay), filled, summary)
 

@@ -5,11 +5,13 @@ For every table the rows add up, so that none can vanish without a word:
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from models.clock import isoformat
 from models.imports.check import REJECTED
 from models.imports.hours import Floats
 
@@ -38,6 +40,7 @@ class TableSummary:
     `business_hours`: name -> (business minutes, minutes of any kind) of the rows that have both ends; `unscheduled`
     targets in business minutes had no schedule and are unknown.
     `clamped` counts times set to the start of their row, `dst_gaps` and `dst_folds` local times in odd hours.
+    `happened_until` is the latest thing the accepted rows tell of.
     `inserted`, `updated`, `unchanged`, `stale` (the store holds a newer version) and `erased` (of an account that
     was erased and is kept out) are what the store said; None where nothing was written.
     """
@@ -64,6 +67,7 @@ class TableSummary:
     orphan_rows: int = 0
     orphan_accounts: int = 0
     test_accounts: int = 0
+    happened_until: datetime | None = None
     warnings: dict[str, int] = field(default_factory=dict)
     problems: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTED))
     inserted: int | None = None
@@ -76,6 +80,7 @@ class TableSummary:
         """The same as JSON-able values, with at most `shown` problems (None: all)."""
         plain = {name: value for name, value in self.__dict__.items() if name != "problems"}
         plain |= {name: list(plain[name]) for name in _TUPLES}
+        plain["happened_until"] = None if self.happened_until is None else isoformat(self.happened_until)
         return plain | {
             "warnings": dict(self.warnings),
             "business_hours": {name: _took(parts) for name, parts in self.business_hours.items()},

@@ -41,6 +41,7 @@ from models.store.books import EVERYBODY, Book
 from models.store.disagreement import Found, disagreements
 from models.store.engine import reading, writing
 from models.store.migrate import check_schema
+from models.store.missed import Spells, missed
 from models.store.then import Then, score_then
 from models.tally import Tallies
 
@@ -261,6 +262,11 @@ class Store:
     def contacts_quiet(self, present: datetime) -> Quiet | None:
         """Whether the contact feed is quiet; see `models.store.portfolio.contacts_quiet`."""
         return portfolio.contacts_quiet(self.engine, present)
+
+    def missed(self, at: datetime) -> Spells:
+        """The spells in which nobody was listening lately; see `models.store.missed.missed`."""
+        with reading(self.engine) as conn:
+            return missed(conn, at)
 
     def note_source(self, source: str, table: str, rows: int, at: datetime, happened_at: datetime | None) -> None:
         """Remember that a source told something; see `models.store.sources.note`."""

@@ -40,7 +40,7 @@ class Feed:
 def feeds(conn: Connection, now: datetime) -> list[Feed]:
     """The feeds of contacts and surveys as they stand."""
     reach, since = freshness(conn), observed_from(conn, now)
-    return [Feed(name, reach[name], _lag(conn, name), since.get(name), _blind(conn, name, now)) for name in FEEDS]
+    return [Feed(name, reach[name], _lag(conn, name), since.get(name), blind(conn, name, now)) for name in FEEDS]
 
 
 def _lag(conn: Connection, table: str) -> tuple[float, float] | None:
@@ -55,13 +55,14 @@ def _lag(conn: Connection, table: str) -> tuple[float, float] | None:
     return max(float(half), 0.0), max(float(late), 0.0)
 
 
-def _blind(conn: Connection, table: str, now: datetime) -> list[tuple[datetime, datetime]]:
-    """Spells that reach into the latest `DAYS` days, by the rhythm of the weeks before them."""
-    at = CONTRACT[table].c[TABLES[table].happened[0]]
+def blind(conn: Connection, table: str, now: datetime) -> list[tuple[datetime, datetime]]:
+    """Spells that reach into the latest `DAYS` days, by the rhythm of the weeks before them, as known then."""
+    at, recorded = CONTRACT[table].c[TABLES[table].happened[0]], CONTRACT[table].c.recorded_at
     start = now - timedelta(days=DAYS) - timedelta(weeks=WEEKS)
     micros = sa.type_coerce(at, sa.BigInteger)
     hour = sa.cast(sa.func.floor(micros / float(_HOUR)), sa.BigInteger)
     query = sa.select(hour, sa.func.count(), sa.func.min(micros), sa.func.max(micros))
-    rows = conn.execute(query.where(at > start, at < now).group_by(hour).order_by(hour))
+    known = query.where(at > start, at < now, recorded <= now)
+    rows = conn.execute(known.group_by(hour).order_by(hour))
     hours: list[Hour] = [(int(h), int(n), from_micros(first), from_micros(last)) for h, n, first, last in rows]
     return spells_between(hours, now)

@@ -28,6 +28,7 @@ from models.standing import SCORED, STANDINGS, standings
 from models.store import bulk, history, runs, scores
 from models.store.engine import reading, writing
 from models.store.lists import ENTRY_SCHEMA, publish_list
+from models.store.missed import Spells, missed, much
 from models.store.tables import CONTRACT, latest_scores
 from models.store.types import MICROSECOND
 
@@ -152,16 +153,18 @@ def rescore(
     currency: str | None = None,
     quiet_since: datetime | None = None,
     ended_at: datetime | None = None,
+    missing: Spells | None = None,
 ) -> int:
-    """Score these accounts as of a moment; gives how many were customers and so got a score. `quiet_since` and
-    `ended_at` as in `score_accounts`.
+    """Score these accounts as of a moment; gives how many were customers and so got a score. `quiet_since`, `ended_at`
+    and `missing` as in `score_accounts`.
 
     Features are bit for bit those of a run at the same moment: the portfolio's coverage and sources are looked up,
     only the rows of others are not. Ids nobody has described are passed over. The list stays as it was published.
     """
     wanted = sorted(set(account_ids))
     parts = (wanted[start : start + RESCORED_AT_ONCE] for start in range(0, len(wanted), RESCORED_AT_ONCE))
-    options = {"margin": margin, "currency": currency, "quiet_since": quiet_since, "ended_at": ended_at}
+    options: dict[str, Any] = {"margin": margin, "currency": currency}
+    options |= {"quiet_since": quiet_since, "ended_at": ended_at, "missing": missing}
     return sum(_rescore(engine, model, part, as_of, computed_at, options) for part in parts)
 
 
@@ -175,24 +178,27 @@ def score_accounts(
     currency: str | None = None,
     quiet_since: datetime | None = None,
     ended_at: datetime | None = None,
+    missing: Spells | None = None,
 ) -> Asked:
     """Score some accounts as of a moment from what is stored, and store nothing; see `rescore`.
 
     Where the contact feed has told nothing since `quiet_since`, they are scored as of the last it told, lest its
     silence be taken for theirs, with a lower confidence; where an export ended at `ended_at`, as of its end, with the
-    confidence it has. Those who are no customers any more get no score all the same.
+    confidence it has. Those who are no customers any more get no score all the same. `missing`: the spells in which
+    nobody was listening (`models.store.missed`), which are not counted as anybody's silence; None: look them up.
     """
     wanted = list(account_ids)
     told_until = quiet_since or ended_at
     moment = as_of if told_until is None else min(as_of, told_until + MICROSECOND)
     with reading(engine) as conn:
-        context = _context(conn, moment, quiet_since)
+        context = _context(conn, moment, quiet_since, missing)
         held = history.read_history(conn, wanted, observed_from=context.observed_from)
         mine = sa.select(latest_scores).where(latest_scores.c.account_id.in_(wanted))
         bands = _bands(bulk.select(conn, mine), as_of)
     options = {"margin": margin, "currency": currency, "previous_bands": bands}
     there = None if told_until is None else _customers(held, as_of, model)
-    scored = score_history(model, held, moment, fresh=context.fresh, account_ids=there, **options)  # type: ignore[arg-type]
+    heard = held.without(context.missing)
+    scored = score_history(model, heard, moment, fresh=context.fresh, account_ids=there, **options)  # type: ignore[arg-type]
     return Asked(scored, held, bands)
 
 
@@ -230,6 +236,7 @@ class _Context:
 
     observed_from: dict[str, datetime]
     fresh: bool
+    missing: Spells
 
 
 @dataclass(frozen=True)
@@ -268,7 +275,7 @@ class _Run:
         there = _customers(part, self.computed_at, self.model) if self.before_now else None
         scored = score_history(
             self.model,
-            part,
+            part.without(context.missing),
             self.as_of,
             fresh=context.fresh,
             account_ids=there,
@@ -298,10 +305,14 @@ def quiet_line(since: datetime | None) -> dict[str, str]:
     return {} if since is None else {"contacts_quiet_since": isoformat(since)}
 
 
-def _context(conn: Connection, as_of: datetime, quiet_since: datetime | None) -> _Context:
+def _context(
+    conn: Connection, as_of: datetime, quiet_since: datetime | None, missing: Spells | None = None
+) -> _Context:
     recorded = CONTRACT["interactions"].c.recorded_at
     last: datetime | None = conn.scalar(sa.select(sa.func.max(recorded)).where(recorded <= as_of))
-    return _Context(history.observed_from(conn, as_of), quiet_since is None and is_fresh(last, as_of))
+    spells = missed(conn, as_of) if missing is None else missing
+    fresh = quiet_since is None and is_fresh(last, as_of) and not much(spells, as_of)
+    return _Context(history.observed_from(conn, as_of), fresh, spells)
 
 
 def _count(part: History, as_of: datetime, model: ChurnModel) -> dict[str, int]:

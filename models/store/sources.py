@@ -5,6 +5,7 @@ when contacts *became known* (`ALL`), since that is what scores are made of. Eit
 once, written in the transaction that notes it; so is the first thing heard again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from models.errors import ContractError
-from models.rhythm import WEEKS, Quiet, hour_of, quiet
+from models.imports.summary import TableSummary
+from models.rhythm import WEEKS, Quiet, from_hour, hour_of, quiet
 from models.store import portfolio
 from models.store.engine import reading, writing
 from models.store.outbox import emit
@@ -45,11 +47,13 @@ class Source:
 def note(
     target: Engine | Connection, source: str, table: str, rows: int, at: datetime, happened_at: datetime | None = None
 ) -> None:
-    """Remember that a source told something; `happened_at`: the latest thing it told of. One that was quiet, or
-    retired, is back."""
+    """Remember that a source told something; `rows`: how many of them the store had not held before, `happened_at`: the
+    latest thing it told of. One that was quiet, or retired, is back, unless all it told was known: a file that is read
+    every night although nobody writes it any more is silence, too."""
     with writing(target) as conn:
         name = _named(conn, source[:_LONGEST], table)
-        _add(conn, name, table, rows, at)
+        if rows:
+            _add(conn, name, table, rows, at)
         found = _find(conn, name, table)
         if found is None:
             made = {"source": name, "table_name": table, "first_at": at, "last_at": at, "last_happened_at": happened_at}
@@ -57,10 +61,16 @@ def note(
             return
         moments = [moment for moment in (found.last_happened_at, happened_at) if moment is not None]
         told = {"last_at": max(found.last_at, at), "last_happened_at": max(moments, default=None)}
-        alive = {"quiet_since": None, "quiet_due": None, "retired_at": None}
+        alive = {"quiet_since": None, "quiet_due": None, "retired_at": None} if rows else {}
         conn.execute(sources.update().where(_is(name, table)).values(told | alive))
-        if found.quiet_since is not None:
+        if rows and found.quiet_since is not None:
             emit(conn, [source_back(name, table, at, found.quiet_since)])
+
+
+def note_import(target: Engine | Connection, source: str, tables: Mapping[str, TableSummary], at: datetime) -> None:
+    """Remember what an import told."""
+    for name, table in tables.items():
+        note(target, source, name, (table.inserted or 0) + (table.updated or 0), at, table.happened_until)
 
 
 def look(engine: Engine, now: datetime) -> list[Source]:
@@ -99,7 +109,12 @@ def _judge(conn: Connection, one: Source, now: datetime) -> Quiet | None:
         source_hours.c.table_name == one.table_name,
         source_hours.c.hour > hour_of(one.last_at) - WEEKS * 168,
     )
-    return quiet([(hour, rows) for hour, rows in conn.execute(hours)], one.last_at, now)
+    told = [(int(hour), int(rows)) for hour, rows in conn.execute(hours)]
+    if not told:
+        return None
+    # It may have told since what everybody knew.
+    last = from_hour(max(hour for hour, _ in told) + 1)
+    return quiet(told, min(last, one.last_at), now)
 
 
 def _mark(conn: Connection, one: Source, found: Quiet | None, now: datetime) -> None:

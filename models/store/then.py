@@ -20,6 +20,7 @@ from models.model import ChurnModel
 from models.scoring import Scored, is_fresh, score_history
 from models.store import history, scores
 from models.store.engine import reading
+from models.store.missed import missed, much
 from models.store.tables import CONTRACT
 
 _MOMENT = timedelta(microseconds=1)
@@ -56,6 +57,7 @@ def score_then(
         watched = history.observed_from(conn, known_at)
         held = history.read_history(conn, [account_id], observed_from=watched)
         before = scores.said_at(conn, account_id, as_of - _MOMENT)
+        missing = missed(conn, min(as_of, known_at))
         reached = {}
         for name in ("interactions", "surveys"):
             recorded = CONTRACT[name].c.recorded_at
@@ -64,11 +66,11 @@ def score_then(
         held = with_late(held, as_of, known_at)
     elif known_at < as_of:
         held = held.known_at(known_at)
-    fresh = not quiet and is_fresh(reached["interactions"], as_of)
+    fresh = not quiet and is_fresh(reached["interactions"], as_of) and not much(missing, as_of)
     bands = {} if before is None else {account_id: before.values["band"]}
     scored = score_history(
         model,
-        held,
+        held.without(missing),
         as_of,
         fresh=fresh,
         margin=margin,

@@ -5,12 +5,15 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from api.commands import _as_everybody, _export_end
 from models.loading import load_model
+from models.rhythm import hour_of
 from models.store.portfolio import contacts_end, contacts_quiet
 from models.store.scoring import score_store
 from models.store.sources import ALL, look, note
+from models.store.tables import source_hours
 from models.store.upsert import upsert
 from tests.http.cast import NOW, day
 from tests.http.conftest import serve
@@ -234,3 +237,84 @@ def test_a_feed_that_died_is_the_same_for_the_command_as_for_the_service(dead, m
     assert quiet is not None
     # though the last thing known is long ago: it is told as quiet all the same
     assert (as_of, told_until) == (quiet.since + timedelta(microseconds=1), {"quiet_since": quiet.since})
+
+
+def test_when_it_is_back_and_what_it_missed_never_comes_nobody_turns_red_either(dead):
+    engine, before = dead.engine, bands(dead)
+    lost = base(until=0)["interactions"].filter(pl.col("opened_at") > day(3))
+    upsert(engine, "interactions", lost.filter(pl.col("opened_at") < day(2.5)))
+    run(dead, day(2.5))  # an hour after its return
+    assert bands(dead) == before
+    upsert(engine, "interactions", lost)
+    dead.app.extensions["ebbtide"].freshness.contacts_arrived()
+    assert contacts_end(engine, NOW) is None
+    run(dead, NOW)
+    assert bands(dead) == before
+    health = dead.get("/v1/accounts/c07/health").json
+    assert (health["confidence"], health["data"]["contacts_quiet_since"]) == ("B", None)
+    assert "was down" in health["confidence_reason"]
+    # on demand, on arrival and looked back at, it is what the run said
+    [asked] = dead.post("/v1/scores", {"items": [{"account_id": "c07"}]}).json["results"]
+    then = dead.get(f"/v1/accounts/c07/health?as_of={NOW.isoformat().replace('+00:00', 'Z')}").json
+    if_done = dead.post("/v1/accounts/c07/what-if", {"levers": ["close_escalation"]}).json
+    assert [one["health"] for one in (asked["score"], then, if_done["now"])] == [health["health"]] * 3
+
+
+def test_one_of_two_feeds_that_dies_and_comes_back_turns_nobody_red(dead):
+    """Each tells of half of the accounts; that of the even ones misses three weeks. The store holds both's contacts
+    until then; the other one's of these weeks arrive here."""
+    engine, mine = dead.engine, pl.col("account_id").str.slice(1).cast(pl.Int64) % 2 == 0
+    before = bands(dead)
+    subscribe(engine, "https://example.com/")
+    contacts = base(until=0)["interactions"]
+    told = contacts.filter(~mine | ~pl.col("opened_at").is_between(day(DIED), day(1)))
+    upsert(engine, "interactions", told.filter(~mine))
+    _tell(engine, "intercom", told.filter(~mine))
+    _tell(engine, "zendesk", told.filter(mine, pl.col("opened_at") < day(DIED)))
+    look(engine, day(2))
+    quiet = contacts_quiet(engine, day(2))
+    assert quiet is not None
+    assert day(DIED + 4) < quiet.since <= day(DIED)
+    assert [event.data["source"] for event in outbox(engine)] == ["zendesk"]
+    run(dead, quiet.since + MINUTE / 60, quiet_since=quiet.since)
+    assert bands(dead) == before
+    # it is back, and what it missed is lost
+    upsert(engine, "interactions", told.filter(mine))
+    _tell(engine, "zendesk", told.filter(mine, pl.col("opened_at") > day(1)))
+    assert contacts_quiet(engine, NOW) is None
+    run(dead, NOW)
+    assert bands(dead) == before
+
+
+def _tell(engine, source, rows):
+    """A source told these contacts, each as it was opened; and the same again an hour later, which is no sign of
+    life."""
+    hours = Counter(hour_of(at) for at in rows["opened_at"].sort())
+    with engine.begin() as conn:
+        told = [{"source": source, "table_name": "interactions", "hour": hour, "rows": n} for hour, n in hours.items()]
+        conn.execute(sa.insert(source_hours), told[1:-1])
+    first, last = rows["opened_at"].min(), rows["opened_at"].max()
+    for at, n in ((first, told[0]["rows"]), (last, told[-1]["rows"])):
+        note(engine, source, "interactions", n, at, at)
+    note(engine, source, "interactions", 0, last + timedelta(hours=1))
+
+
+def test_a_file_that_is_read_every_night_and_never_changes_is_silence(dead):
+    engine = dead.engine
+    subscribe(engine, "https://example.com/")
+    for night in range(40, 0, -1):
+        note(engine, "zendesk", "interactions", 80 if night > DIED else 0, day(night))
+    look(engine, NOW)
+    [alarm] = [event for event in outbox(engine) if event.data["source"] == "zendesk"]
+    assert alarm.type == "source.quiet"
+    [line] = [one for one in dead.get("/v1/freshness").json["sources"] if one["source"] == "zendesk"]
+    assert line["last_seen"] == day(1).isoformat().replace("+00:00", "Z")
+    assert line["quiet_since"] < day(DIED - 1).isoformat()
+    note(engine, "zendesk", "interactions", 0, NOW)
+    look(engine, NOW)
+    assert contacts_quiet(engine, NOW) is not None
+    note(engine, "zendesk", "interactions", 1_700, NOW)
+    assert [event.type for event in outbox(engine) if event.data["source"] == "zendesk"] == [
+        "source.quiet",
+        "source.back",
+    ]
