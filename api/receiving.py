@@ -70,16 +70,30 @@ class Reader:
         sources.note_import(self._engine, f"{held.door} live", told, self._clock())
 
     def _import(self, door: Door, held: Claim, message: dict[str, Any]) -> Summary:
-        """What became of its rows."""
+        """What became of its rows.
+
+        Another worker may have read a later message about the same subject meanwhile, and written before: then ours was
+        the poorer knowledge, and all of it is read once more.
+        """
         subject = door.subject(message)
         inbound.name_subject(self._engine, held, subject)
+        if not _is_row(subject):
+            return Summary(door.source)  # kept for those that refer to it
+        while True:
+            told, latest = self._told(door, subject)
+            summary = import_messages(door, told, self._sink)
+            with reading(self._engine) as conn:
+                if inbound.last_about(conn, door.source, {subject}) == latest:
+                    return summary
+
+    def _told(self, door: Door, subject: str) -> tuple[list[dict[str, Any]], int | None]:
+        """All messages about a subject and what it refers to, and the latest of its own."""
         with reading(self._engine) as conn:
+            latest = inbound.last_about(conn, door.source, {subject})
             told = [json.loads(body) for body in inbound.about(conn, door.source, {subject})]
             further = door.wanted(told) - {subject} if _has_references(subject) else set()
             told += [json.loads(body) for body in inbound.about(conn, door.source, further)] if further else []
-        if not _is_row(subject):
-            return Summary(door.source)  # kept for those that refer to it
-        return import_messages(door, told, self._sink)
+        return told, latest
 
     def _fail(self, held: Claim, error: str) -> None:
         structlog.get_logger().warning("inbound_not_read", door=held.door, message=held.message_no, reason=error)

@@ -106,6 +106,14 @@ def about(conn: Connection, door: str, subjects: Collection[str]) -> list[str]:
     return list(conn.scalars(query.order_by(columns.message_no.desc()).limit(MOST_TOGETHER)))[::-1]
 
 
+def last_about(conn: Connection, door: str, subjects: Collection[str]) -> int | None:
+    """The latest message of a door about some subjects."""
+    columns = inbound_messages.c
+    mine = (columns.door == door) & columns.subject.in_(sorted(subjects))
+    latest: int | None = conn.scalar(sa.select(sa.func.max(columns.message_no)).where(mine))
+    return latest
+
+
 def finish(engine: Engine, held: Claim, body: str, now: datetime) -> None:
     """It was read; `body` without what need not be kept."""
     done = {"status": "done", "due_at": None, "finished_at": now, "error": None, "body": body}

@@ -18,7 +18,7 @@ from models.store.tables import CONTRACT, inbound_messages
 from tests.http.cast import NOW
 from tests.http.conftest import serve
 from tests.http.test_errors import assert_problem
-from tests.imports.test_live import notifications, signed, told
+from tests.imports.test_live import change, notifications, signed, told
 
 ZENDESK, INTERCOM = "/v1/inbound/zendesk", "/v1/inbound/intercom"
 
@@ -225,3 +225,60 @@ def test_signatures_are_of_the_raw_body(doors):
     assert doors.client.post(ZENDESK, data=body, headers=headers).status_code == 200
     assert read(doors) == 1
     assert kept(doors)[0].status == "done"
+
+
+def organization(name: str, hour: int, **more) -> dict:
+    at = f"2025-03-01T{hour:02}:00:00Z"
+    detail = {
+        "id": "900",
+        "name": name,
+        "created_at": "2025-01-10T08:00:00Z",
+        "updated_at": at,
+        "notes": "a secret word",
+    }
+    return {"type": "zen:event-type:organization.name_changed", "time": at, "detail": detail, **more}
+
+
+def test_an_account_keeps_its_name_whatever_the_order_and_however_often_it_is_read(doors):
+    name = sa.select(CONTRACT["accounts"].c.name)
+    for message in (organization("North Ltd", 10), organization("Nord GmbH", 9), organization("North Ltd", 10, n=2)):
+        tell(doors, message)
+        read(doors)
+        with doors.engine.connect() as conn:
+            assert conn.scalar(name) == "North Ltd"
+    assert "secret" not in "".join(row.body for row in kept(doors))
+    inbound.replay(doors.engine, NOW, [row.message_no for row in kept(doors)])
+    assert read(doors) == 3
+    with doors.engine.connect() as conn:
+        assert conn.scalar(name) == "North Ltd"
+
+
+def test_a_ticket_of_no_organization_is_its_requesters(doors):
+    """Events write the id of nothing as 0."""
+    user = {"type": "zen:event-type:user.created", "time": "2025-05-01T08:00:00Z", "detail": {"id": "5"}}
+    user["detail"] |= {"organization_id": "901", "role": "end-user"}
+    created = told()[0]
+    created["detail"] |= {"organization_id": "0", "group_id": "0"}
+    for message in (user, created):
+        tell(doors, message)
+    assert read(doors) == 2
+    assert contact(doors, "70").account_id == "901"
+
+
+def test_a_worker_that_was_overtaken_does_not_write_the_poorer_knowledge_last(doors):
+    """Two events of one change bear one time; the worker of the first has read it alone, and writes after the other."""
+    created, changed = told()[0], change("priority", "2025-05-01T09:00:00Z", "NORMAL", "HIGH", priority="HIGH")
+    tell(doors, created)
+    slow = Reader(doors.engine, doors.app.extensions["ebbtide"].clock)
+    write = slow._sink.write
+
+    def overtaken(table, frame):
+        slow._sink.write = write
+        tell(doors, changed)
+        assert read(doors) == 1
+        assert contact(doors, "70").escalated_at is not None
+        return write(table, frame)
+
+    slow._sink.write = overtaken
+    assert slow.all_due() == 1
+    assert contact(doors, "70").escalated_at == told_at("2025-05-01T09:00:00Z")

@@ -17,6 +17,9 @@ from models.imports.summary import Summary
 
 Messages = Sequence[Mapping[str, Any]]
 
+#: Subjects that become accounts.
+ACCOUNTS = ("organization:", "company:")
+
 
 @dataclass(frozen=True)
 class Door:
@@ -36,8 +39,10 @@ class Door:
     private: frozenset[str]
 
     def redacted(self, message: Any) -> Any:
-        """A message without its free text, which nothing reads."""
-        return redacted(message, self.private)
+        """A message without its free text, which nothing reads. What an account is called is no free text: it is read,
+        and read again with every later message about it."""
+        is_account = self.subject(message).startswith(ACCOUNTS)
+        return redacted(message, self.private - {"name"} if is_account else self.private)
 
 
 DOORS = {

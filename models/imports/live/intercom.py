@@ -11,7 +11,7 @@ from typing import Any
 
 from models.clock import isoformat
 from models.errors import ContractError
-from models.imports.live.rows import Files, member, text
+from models.imports.live.rows import SAID, Files, member, text
 
 _KINDS = ("conversation", "contact", "company")
 
@@ -26,7 +26,7 @@ FILES: dict[str, tuple[str, ...]] = {
         *("source_delivered_as", "source_type", "source_author_id", "source_author_type", "state"),
     ),
     "conversation_part_history": (
-        *("id", "assigned_to_id", "author_id", "author_type", "conversation_id", "created_at", "part_type"),
+        *("id", "assigned_to_id", "author_id", "author_type", "conversation_id", "created_at", "part_type", "body"),
     ),
 }
 NEVER: frozenset[str] = frozenset()
@@ -84,6 +84,7 @@ def _conversation(found: Files, item: Mapping[str, Any]) -> None:
         said = {name: text(part.get(name)) for name in ("id", "part_type")}
         said |= {f"author_{name}": text(member(part, "author", name)) for name in ("id", "type")}
         said |= {"conversation_id": number, "created_at": _time(part.get("created_at"))}
+        said |= {"body": SAID if text(part.get("body")) else None}
         _put(found, "conversation_part_history", said | {"assigned_to_id": text(member(part, "assigned_to", "id"))})
 
 

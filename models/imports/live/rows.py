@@ -40,11 +40,19 @@ def write_files(folder: Path, files: Files, columns: Mapping[str, tuple[str, ...
             writer.writerows(files.get(name, []))
 
 
+#: Stands for words that are not kept: that something was said matters where what was said does not.
+SAID = "\N{HORIZONTAL ELLIPSIS}"
+
+
 def redacted(value: Any, private: frozenset[str]) -> Any:
-    """The same without the texts under these names."""
+    """The same with `SAID` for the texts under these names."""
     if isinstance(value, dict):
-        kept = {name: part for name, part in value.items() if not (name in private and isinstance(part, str))}
+        kept = {name: SAID if _said(name, part, private) else part for name, part in value.items()}
         return {name: redacted(part, private) for name, part in kept.items()}
     if isinstance(value, list):
         return [redacted(part, private) for part in value]
     return value
+
+
+def _said(name: str, part: Any, private: frozenset[str]) -> bool:
+    return name in private and isinstance(part, str) and bool(part.strip())

@@ -24,7 +24,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "user": ("id", "organization_id", "role", "name"),
     "ticket": (
         *("id", "created_at", "organization_id", "priority", "requester_id", "status", "ticket_form_id", "type"),
-        *("updated_at", "via_channel", "via_followup_source_id"),
+        *("updated_at", "via_channel", "via_followup_source_id", "submitter_id"),
     ),
     "ticket_field_history": ("field_name", "ticket_id", "updated", "user_id", "value"),
     "ticket_comment": ("id", "created", "public", "ticket_id", "user_id"),
@@ -53,7 +53,7 @@ def subject(message: Mapping[str, Any]) -> str:
 
 def wanted(messages: Sequence[Mapping[str, Any]]) -> set[str]:
     """The subjects besides their own that these messages refer to."""
-    ids = [text(member(one, "detail", "requester_id")) for one in messages]
+    ids = [text(member(one, "detail", name)) for one in messages for name in ("requester_id", "submitter_id")]
     ids += [text(member(one, "event", "comment", "author", "id")) for one in messages]
     return {f"user:{one}" for one in ids if one}
 
@@ -81,7 +81,7 @@ def files(messages: Sequence[Mapping[str, Any]]) -> Files:
 
 def _ticket(found: Files, number: str | None, told: Sequence[Mapping[str, Any]]) -> None:
     last = told[-1]
-    row = _pick(last, ("id", "created_at", "organization_id", "requester_id", "updated_at"))
+    row = _pick(last, ("id", "created_at", "organization_id", "requester_id", "submitter_id", "updated_at"))
     deleted = any(_type(one)[1] in ("soft_deleted", "permanently_deleted") for one in told[-1:])
     row |= {name: _lower(last, name) for name in ("status", "priority", "type")}
     row |= {"ticket_form_id": text(member(last, "detail", "form_id")), "via_channel": _lower(last, "via", "channel")}
@@ -122,16 +122,17 @@ def _change(found: Files, number: str | None, name: str, at: str | None, value: 
 def _comments(
     found: Files, number: str | None, row: Mapping[str, str | None], told: Sequence[Mapping[str, Any]]
 ) -> None:
-    # The first words of a ticket are its description, which the export has as a comment of the requester.
+    # The first words of a ticket are its description, which the export has as a comment of who submitted it.
     first = {"id": f"{number}-description", "created": row["created_at"], "public": "true", "ticket_id": number}
-    comments = [first | {"user_id": row["requester_id"]}]
+    wrote = _pick(told[-1], ("submitter_id",))["submitter_id"] or row["requester_id"]
+    comments = [first | {"user_id": wrote}]
     for message in told:
         said = member(message, "event", "comment")
         if _type(message)[1] != "comment_added" or not isinstance(said, Mapping):
             continue
         author = text(member(said, "author", "id"))
         at = text(message.get("time"))
-        if at == row["created_at"] and author == row["requester_id"]:
+        if at == row["created_at"] and author == wrote:
             continue
         staff = member(said, "author", "is_staff") is True
         if author and not any(user["id"] == author for user in found.get("user", [])):
@@ -153,7 +154,9 @@ def _type(message: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _pick(message: Mapping[str, Any], names: Sequence[str]) -> dict[str, str | None]:
-    return {name: text(member(message, "detail", name)) for name in names}
+    """Cells out of `detail`; the id of nothing, which events write as 0, is unknown."""
+    found = {name: text(member(message, "detail", name)) for name in names}
+    return {name: None if name.endswith("_id") and cell == "0" else cell for name, cell in found.items()}
 
 
 def _lower(message: Mapping[str, Any], *path: str) -> str | None:
@@ -164,7 +167,7 @@ def _lower(message: Mapping[str, Any], *path: str) -> str | None:
 def _value(given: Any) -> str | None:
     """A field's value; of a group its id."""
     found = text(given.get("id") if isinstance(given, Mapping) else given)
-    return found.lower() if found else None
+    return found.lower() if found and found != "0" else None
 
 
 def _put(found: Files, name: str, row: Mapping[str, str | None]) -> None:
