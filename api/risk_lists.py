@@ -32,7 +32,7 @@ from models.lists import KIND
 from models.store.access import Store
 from models.store.books import EVERYBODY, Book
 from models.store.issued import KIND as ISSUED
-from models.store.lists import Filters, RiskList
+from models.store.lists import Filters, RiskList, unknown
 
 resource = Resource("risk-lists", "Risk lists")
 
@@ -205,10 +205,12 @@ def overridden(service: Service, rows: list[dict[str, Any]]) -> list[dict[str, A
 
 
 def _told(store: Store, found: RiskList, book: Book) -> dict[str, Any]:
-    """Which list it is; to a restricted caller as if it held his accounts alone, out of nobody knows how many."""
+    """Which list it is; to a restricted caller as if it held his accounts alone, out of nobody knows how many. What was
+    asked for when a list of his was issued says nothing of others."""
     if not book.restricted:
         return list_line(found)
-    return list_line(replace(found, entries=store.listed(found.list_id, book), population={}, parameters={}))
+    asked = found.parameters if found.kind == ISSUED else {}
+    return list_line(replace(found, entries=store.listed(found.list_id, book), population={}, parameters=asked))
 
 
 def list_line(found: RiskList) -> dict[str, Any]:
@@ -292,9 +294,13 @@ def position_of(lists: Lists, question: Question) -> Position:
     if digest != question.digest:
         raise cursors.bad("belongs to other filters; repeat those of its first page, or follow `next`")
     try:
-        return Position(lists.kept(list_id), after)
+        found = lists.kept(list_id)
+        if found.kind != KIND:
+            # Anybody can write a cursor. Issued lists have an address of their own, which asks whose they are.
+            raise unknown(list_id)
     except UnknownList as error:
         raise Problem(410, "list_expired", str(error)) from None
+    return Position(found, after)
 
 
 def read_cursor(cursor: str) -> tuple[int, int, str]:

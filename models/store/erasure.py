@@ -211,10 +211,11 @@ def _blanked(value: Any, ident: str, name: str = "") -> Any:
 
 
 def _answers(conn: Connection, ident: str, _: str) -> int:
-    """Answers kept for callers who ask twice, where they name the id: asked again, the write is made again."""
+    """Answers kept for callers who ask twice, where they or the callers' own keys name the id: asked again, the write
+    is made again."""
     key, body = (idempotent_answers.c.key_id, idempotent_answers.c.idempotency_key), idempotent_answers.c.body
     rows = conn.execute(sa.select(*key, body).where(body.is_not(None)))
-    found = [row[:2] for row in rows if mentions(zlib.decompress(row.body), ident)]
+    found = [row[:2] for row in rows if mentions([row.idempotency_key, zlib.decompress(row.body)], ident)]
     mine = (idempotent_answers.delete().where(key[0] == who, key[1] == under) for who, under in found)
     return sum(conn.execute(one).rowcount for one in mine)
 

@@ -148,6 +148,8 @@ def _parts(url: str) -> SplitResult:
     if (
         parts.scheme not in ("http", "https")
         or not parts.hostname
+        # An interface of a machine (`fe80::1%eth0`), or a name that is none.
+        or "%" in parts.hostname
         or "@" in parts.netloc
         or parts.fragment
         or port == 0

@@ -260,6 +260,8 @@ def test_a_restricted_key_issues_from_its_book_and_reads_lists_of_its_book(told)
     kept = told.get(f"{PATH}/{number}", "ana").json
     assert names(kept) == names(mine)[1:], "an account that went to somebody else is not there any more"
     assert kept["list"]["entries"] == len(mine["entries"]) - 1
+    assert kept["list"]["parameters"] == mine["list"]["parameters"], "what was asked for is kept for her, too"
+    assert kept["list"]["population"] == {}
     assert lost not in str(again)
     graded = told.get(f"{PATH}/{number}/grade", "ana").json
     assert graded["outcomes"]["pool"]["stay"] == mine["list"]["population"]["pool"] - 1

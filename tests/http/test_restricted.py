@@ -140,6 +140,23 @@ def test_a_cursor_of_another_key_is_refused(ana):
     assert ana.get(f"{LIST}?cursor={cursor}", "ana").json["code"] == "invalid_cursor"
 
 
+def forged(cursor: str, list_id: int) -> str:
+    """The cursor, into another list: it is no secret how they are made."""
+    _, _, digest = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    return base64.urlsafe_b64encode(json.dumps([list_id, 0, digest]).encode()).decode().rstrip("=")
+
+
+def test_a_cursor_she_made_up_opens_no_list_that_was_issued_to_others(alone):
+    """Entries of such a list say their place among everybody's."""
+    issued = alone.post("/v1/risk-lists", {"capacity": 5}).json["list"]["list_id"]
+    cursor = alone.get(f"{LIST}?limit=1", "ana").json["next_cursor"]
+    theirs, nobodys = (alone.get(f"{LIST}?cursor={forged(cursor, n)}", "ana") for n in (issued, 777))
+    assert (theirs.status_code, theirs.json["code"]) == (410, "list_expired")
+    assert answered(theirs, str(issued)) == answered(nobodys, "777")
+    plain = alone.get(f"{LIST}?limit=1").json["next_cursor"]
+    assert alone.get(f"{LIST}?cursor={forged(plain, issued)}").status_code == 410
+
+
 def test_scores_on_demand(ana):
     body = {"items": [{"id": "1", "account_id": name} for name in (MINE, THEIRS, NOBODYS)]}
     mine, theirs, nobodys = ana.post("/v1/scores", body, "ana").json["results"]

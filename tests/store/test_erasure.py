@@ -82,6 +82,10 @@ def fill(engine: Engine) -> None:
             conn.execute(
                 health_overrides.insert().values(shown | dict.fromkeys(("set_at", "expires_at", "changed_at"), T))
             )
+    with engine.begin() as conn:
+        answer = {"key_id": "k", "fingerprint": "f", "started_at": T, "kept_until": T, "status": 200}
+        said = answer | {"idempotency_key": "put acme 1", "body": zlib.compress(b"{}")}
+        conn.execute(idempotent_answers.insert().values(said))
     problem = {"line": 3, "column": "account_id", "value": "acme", "reason": "is odd"}
     keep(engine, "zendesk", b'{"type": "zen:event-type:organization.created", "detail": {"id": "acme"}}', T)
     run = start_import(engine, "contract: history", T)
@@ -115,7 +119,7 @@ def test_nothing_of_an_erased_account_is_left_anywhere(store: Engine) -> None:
         **dict.fromkeys(("latest_scores", "scores", "risk_list_entries", "risk_list_receipts"), 1),
         "imports": 2,
         **dict.fromkeys(("webhook_events", "webhook_deliveries", "sentiments", "health_overrides"), 1),
-        "idempotent_answers": 1,
+        "idempotent_answers": 2,
         "inbound_messages": 1,
     }
     assert (receipt.scored_by, receipt.first_known) == (("m-1",), T)

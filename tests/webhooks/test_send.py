@@ -45,6 +45,7 @@ def test_addresses_that_only_we_can_reach(address):
         *("https://exa mple.com/", "https://example.com:0/", "https://example.com:99999/"),
         "https://example.com/\r\nX: y",
         *("http://example.com/", "https://[::1/", f"https://example.com/{'x' * 2000}", "https://exämple.com/"),
+        *("https://[fe80::1%25eth0]/", "https://[fe80::1%lo]/", "https://exa%6dple.com/", "https://[8.8.8.8]/"),
     ],
 )  # fmt: skip
 def test_addresses_that_are_none(url):
