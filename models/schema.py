@@ -31,7 +31,8 @@ FORMS: tuple[Form, ...] = ("number", "text", "boolean", "date")
 class Column:
     """One column a model reads. `sentence` and `usual` are what a reason says, as for `models.features.Feature`; in
     them `value` stands for the column's own. `span`: the values among which the usual one is measured. How a file
-    writes a table's column: `nulls` (cells that mean unknown besides the empty ones), `decimal`, `formats` of dates."""
+    writes a table's column: `nulls` (cells that mean unknown besides the empty ones), `decimal`, what parts `thousands`
+    (if anything), `formats` of dates."""
 
     name: str
     form: Form
@@ -46,6 +47,7 @@ class Column:
     span: tuple[float, float] | None = None
     nulls: tuple[str, ...] = ()
     decimal: str = "."
+    thousands: str = ""
     formats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

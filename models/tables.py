@@ -6,10 +6,11 @@
     text      Fiber optic                   "Fiber optic"             Fiber optic
     date      2026-01-05                    "2026-01-05"              days from there to the row's moment: 56.0
 
-An empty cell, NA, null, and what is declared besides are unknown. Both ways give the same numbers (tested). A date
-without a time is its midnight, UTC.
+An empty cell, NA, null, and what is declared besides are unknown, in files and in requests. Both ways give the same
+numbers (tested). A date without a time is its midnight, UTC.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -52,7 +53,16 @@ def prepare(schema: Schema, raw: pl.DataFrame, moments: pl.Series) -> Prepared:
 def cells(column: Column, raw: pl.Series) -> Converted:
     """A column's cells as numbers, booleans, texts or instants."""
     reading = Reading("UTC", column.formats, frozenset(text.lower() for text in column.nulls), column.decimal)
+    if column.thousands and raw.dtype == pl.String:
+        raw = joined(raw, column.thousands, column.decimal)
     return convert(ContractColumn(column.name, _TYPES[column.form], ""), raw, reading)
+
+
+def joined(raw: pl.Series, thousands: str, decimal: str) -> pl.Series:
+    """Text cells without what parts the thousands, where it parts threes; all others as they are."""
+    text = raw.str.strip_chars().str.replace_all("[\u00a0\u202f]", " ").str.replace_all("\u2019", "'", literal=True)
+    parted = text.str.contains(rf"^[+-]?\d{{1,3}}({re.escape(thousands)}\d{{3}})+({re.escape(decimal)}\d*)?$")
+    return text.str.replace_all(thousands, "", literal=True).zip_with(parted.fill_null(value=False), raw)
 
 
 def _ready(column: Column, values: pl.Series, moments: pl.Series) -> pl.Series:
@@ -82,10 +92,26 @@ def read_row(schema: Schema, given: Mapping[str, Any], moment: datetime) -> tupl
     wrong: list[Wrong] = []
     for name, value in given.items():
         try:
-            row[name] = None if value is None else _READ[schema[name].form](value, schema[name], moment)
+            unknown = value is None or _declared_unknown(value, schema[name])
+            row[name] = None if unknown else _READ[schema[name].form](value, schema[name], moment)
         except ValueError as error:
             wrong.append(Wrong(name, "invalid", str(error)))
     return row, wrong
+
+
+def _declared_unknown(value: Any, column: Column) -> bool:
+    """Whether a file's cell that says the same would be unknown."""
+    if type(value) in (int, float):
+        return bool(column.nulls) and _written(value) in {text.strip() for text in column.nulls}
+    if type(value) is not str:
+        return False
+    told = value.strip().lower()
+    return told in NULLS or told in {text.strip().lower() for text in column.nulls}
+
+
+def _written(value: float) -> str:
+    """A number as a cell writes it."""
+    return str(int(value)) if type(value) is int or (isfinite(value) and value == int(value)) else repr(value)
 
 
 def _number(value: Any, _column: Column, _moment: datetime) -> float:
@@ -98,25 +124,23 @@ def _number(value: Any, _column: Column, _moment: datetime) -> float:
     raise ValueError("must be a finite number")
 
 
-def _boolean(value: Any, _column: Column, _moment: datetime) -> float | None:
+def _boolean(value: Any, _column: Column, _moment: datetime) -> float:
     if type(value) in (bool, int, float) and value in (0, 1):
         return float(value)
     if type(value) is str:
         text = value.strip().lower()
         if text in TRUE or text in FALSE:
             return float(text in TRUE)
-        if text in NULLS:
-            return None
     raise ValueError("must be true or false (or 1, 0, yes, no)")
 
 
-def _text(value: Any, column: Column, _moment: datetime) -> str | None:
-    if type(value) in (int, float) and isfinite(value):
-        value = str(int(value)) if value == int(value) else repr(value)
+def _text(value: Any, _column: Column, _moment: datetime) -> str:
+    if type(value) is int or (type(value) is float and isfinite(value)):
+        value = _written(value)
     if type(value) is not str:
         raise ValueError("must be text")
     told: str = value.strip()
-    return None if told.lower() in NULLS or told.lower() in {text.lower() for text in column.nulls} else told
+    return told
 
 
 def _date(value: Any, column: Column, moment: datetime) -> float | None:

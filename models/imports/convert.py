@@ -102,6 +102,14 @@ def blank_nulls(cells: pl.Series, nulls: frozenset[str]) -> pl.Series:
     return cells.to_frame("c").select(known(pl.col("c"), nulls))["c"]
 
 
+def _declared_unknown(cells: pl.Series, reading: Reading) -> pl.Series:
+    """Typed cells, null where their text (of a midnight, its date) is declared to mean unknown."""
+    if not reading.nulls:
+        return cells
+    text = as_text(cells).str.replace(r"T00:00:00\.000000Z?$", "")
+    return cells.zip_with(blank_nulls(text, reading.nulls).is_not_null(), _nulls(cells.dtype, len(cells)))
+
+
 def _nulls(dtype: pl.DataType, length: int) -> pl.Series:
     return pl.Series([None], dtype=dtype).new_from_index(0, length)
 
@@ -132,6 +140,8 @@ def _times(cells: pl.Series, reading: Reading) -> Converted:
 
 
 def _read_times(cells: pl.Series, reading: Reading) -> Times:
+    if isinstance(cells.dtype, pl.Datetime | pl.Date):
+        cells = _declared_unknown(cells, reading)
     if isinstance(cells.dtype, pl.Datetime) and cells.dtype.time_zone is not None:
         nowhere = pl.Series([False]).new_from_index(0, len(cells))
         return Times(cells.dt.convert_time_zone("UTC").dt.cast_time_unit("us"), nowhere, nowhere)
@@ -146,7 +156,7 @@ LARGEST = 1e12
 
 def _numbers(column: Column, cells: pl.Series, reading: Reading) -> Converted:
     if cells.dtype.is_numeric():
-        values, unread = cells.cast(pl.Float64).fill_nan(None), None
+        values, unread = _declared_unknown(cells, reading).cast(pl.Float64).fill_nan(None), None
     else:
         text = _trimmed(cells, reading)
         values = _parse_number(text, reading.decimal)
@@ -167,6 +177,7 @@ def _parse_number(text: pl.Series, decimal: str) -> pl.Series:
 
 def _integers(column: Column, cells: pl.Series, reading: Reading) -> Converted:
     if cells.dtype.is_integer() and reading.scale == 1:
+        cells = _declared_unknown(cells, reading)
         values = cells.cast(pl.Int64, strict=False)
         return _converted(values, [(cells.is_not_null() & values.is_null(), "is too large"), *_minimum(column, values)])
     numbers = _numbers(Column(column.name, Type.NUMBER, column.meaning), cells, reading)

@@ -19,6 +19,14 @@ DELIMITERS = (",", ";", "\t", "|")
 #: Bytes that surely hold the column names.
 BEGINNING = 256 * 1024
 
+#: What files begin with that are no text, whatever their names say, and what to do with them.
+_NO_TEXT = (
+    (b"PK\x03\x04", "is a spreadsheet or an archive, no text; export the sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "is an old spreadsheet, no text; export the sheet as CSV"),
+    (b"\x1f\x8b", "is compressed; its name must end in .gz"),
+    (b"PAR1", "is a Parquet file; its name must end in .parquet"),
+)
+
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -79,8 +87,10 @@ def to_utf8(data: bytes, name: str, declared: str | None = None) -> Text:
     """Read a file by its declared encoding, its byte order mark, or by what its bytes can be.
 
     Bytes that are UTF-8 are UTF-8. Otherwise a file with more proper UTF-8 characters than stray bytes is
-    damaged UTF-8, and one with fewer is cp1252 (latin-1 where cp1252 has no character).
+    damaged UTF-8, and one with fewer is cp1252 (latin-1 where cp1252 has no character). Raises `ContractError` for
+    bytes that are no text.
     """
+    _refuse_no_text(data, name)
     if declared is not None:
         return _declared(data, name, declared)
     for mark, encoding in _BYTE_ORDER_MARKS:
@@ -95,6 +105,7 @@ def to_utf8(data: bytes, name: str, declared: str | None = None) -> Text:
 
 def beginning_to_utf8(data: bytes, name: str, declared: str | None = None) -> Text:
     """The same for a file's first bytes, which may end within a character."""
+    _refuse_no_text(data, name)
     for trim in range(4 if len(data) == BEGINNING else 0):
         whole = data[: len(data) - trim]
         marked = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
@@ -103,6 +114,12 @@ def beginning_to_utf8(data: bytes, name: str, declared: str | None = None) -> Te
         except ContractError:
             continue
     return to_utf8(data, name, declared)
+
+
+def _refuse_no_text(data: bytes, name: str) -> None:
+    for mark, what in _NO_TEXT:
+        if data.startswith(mark):
+            raise ContractError(f"{name} {what}.")
 
 
 def _declared(data: bytes, name: str, encoding: str) -> Text:

@@ -118,7 +118,8 @@ def test_requests_and_files_read_alike(table, many) -> None:
     ("features", "same"),
     [
         ({}, {"Contract": None, "Charge": None, "Paperless": None, "Last/login": None}),
-        ({"Contract": "NA", "Paperless": ""}, {}),
+        ({"Contract": "NA", "Paperless": "", "Charge": "null"}, {}),
+        ({"Contract": 10**400}, {"Contract": "never seen"}),
         ({"Contract": "never seen"}, {"Contract": "nor this"}),
         ({"Paperless": False}, {"Paperless": "no"}),
         ({"Paperless": 1}, {"Paperless": "TRUE"}),

@@ -120,6 +120,23 @@ def test_a_declared_encoding_is_obeyed_or_refused() -> None:
         to_utf8(b"x", "f", "utf-9")
 
 
+@pytest.mark.parametrize(
+    ("begins", "said"),
+    [
+        (b"PK\x03\x04\x14\x00", "is a spreadsheet or an archive, no text; export the sheet as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "is an old spreadsheet, no text"),
+        (b"\x1f\x8b\x08\x00", "is compressed; its name must end in .gz"),
+        (b"PAR1\x15\x04", "is a Parquet file; its name must end in .parquet"),
+    ],
+)
+def test_a_file_that_is_no_text_is_told_by_its_first_bytes(tmp_path: Path, begins: bytes, said: str) -> None:
+    path = tmp_path / "accounts.csv"
+    path.write_bytes(begins + bytes(range(256)) * 4)
+    for how in (read, read_names):
+        with pytest.raises(ContractError, match=f"accounts.csv {said}"):
+            how(path)
+
+
 def test_utf_16_without_a_mark_is_refused_in_words() -> None:
     with pytest.raises(ContractError, match="looks like UTF-16"):
         read_text(to_utf8("a,b\n1,2\n".encode("utf-16-le"), "f"), "f")

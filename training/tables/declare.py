@@ -10,6 +10,10 @@ than it can be inferred.
     [columns.last_login]
     type = "date"                 number, category, boolean, date or drop
     formats = ["%d/%m/%Y"]
+
+    [columns.revenue]
+    decimal = ","                 1.234,50
+    thousands = "."
 """
 
 from collections.abc import Mapping
@@ -34,7 +38,8 @@ MEMBERS = ("linear", "boosted", "trees")
 @dataclass(frozen=True)
 class ColumnDeclared:
     """What is declared of one column; `direction` +1 raises the risk, -1 lowers it, 0 is free. `missing`: cells that
-    mean unknown besides the empty ones, NA and null. `decimal` and `formats`: how the file writes numbers and dates."""
+    mean unknown besides the empty ones, NA and null. `decimal`, `thousands` and `formats`: how the file writes numbers
+    and dates."""
 
     type: Type | None = None
     direction: Direction = 0
@@ -43,6 +48,7 @@ class ColumnDeclared:
     component: Component = "commercial"
     missing: tuple[str, ...] = ()
     decimal: str | None = None
+    thousands: str | None = None
     formats: tuple[str, ...] = ()
 
 
@@ -89,6 +95,9 @@ def of_column(name: str, declared: Mapping[str, Any]) -> ColumnDeclared:
     _among(declared, "direction", (-1, 0, 1), where)
     _among(declared, "component", COMPONENTS, where)
     _among(declared, "decimal", (".", ","), where)
+    _among(declared, "thousands", (".", ",", " ", "'"), where)
+    if declared.get("thousands") == declared.get("decimal", ".") and "thousands" in declared:
+        raise SettingsError(f"{where} parts thousands and decimals by the same mark; say decimal, too.")
     for key in ("label", "unit"):
         if not isinstance(declared.get(key, ""), str):
             raise SettingsError(f"{where} needs a text as {key}.")

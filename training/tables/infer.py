@@ -12,6 +12,7 @@
 What could be read in two ways is refused as well, with the line to write; nothing is guessed.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ import polars as pl
 
 from models.errors import ContractError
 from models.features.measures import USUAL, sentence_of
-from models.imports.convert import FALSE, TRUE, as_text, blank_nulls
+from models.imports.convert import FALSE, LARGEST, TRUE, as_text, blank_nulls
 from models.imports.times import read_times
 from models.schema import Column, Form
 from training.tables.declare import ColumnDeclared
+from training.tables.marks import formats, marks, signed
 
 Kind = Literal["number", "category", "boolean", "date", "id", "constant", "text", "drop", "unclear"]
 FORMS: Mapping[str, Form] = {"number": "number", "category": "text", "boolean": "boolean", "date": "date"}
@@ -39,8 +41,7 @@ LEAST_IDS = 100
 
 _NAMES_ROWS = re.compile(r"(^|[_\s.-])(id|ids|key|uuid|guid|code|number|no|nr)$", re.IGNORECASE)
 _CAMEL_ID = re.compile(r"[a-z](ID|Id)$")
-_COMMA = re.compile(r"^-?\d{1,3}(\.\d{3})*,\d+$|^-?\d+(,\d+)?$")
-_ODD_DATE = r"^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}"
+_COMMA = r"^[+-]?\d+(,\d+)?$"
 
 
 @dataclass(frozen=True)
@@ -54,37 +55,48 @@ class Inferred:
     distinct: int
     note: str = ""
     decimal: str = "."
+    thousands: str = ""
 
 
 def infer(name: str, raw: pl.Series, lines: pl.Series, declared: ColumnDeclared) -> Inferred:
     """Judge one column by its raw cells (text, or the types Parquet brought)."""
-    if raw.dtype.is_nested() or raw.dtype == pl.Binary:
-        return Inferred(name, "text", len(raw) - raw.null_count(), 0, "holds lists or bytes, which no model reads")
+    if raw.dtype.is_nested() or raw.dtype in (pl.Binary, pl.Duration):
+        dropped = declared.type == "drop"
+        told = "dropped as declared" if dropped else "holds lists, bytes or durations; of these write the days as a number"
+        return Inferred(name, "drop" if dropped else "text", len(raw) - raw.null_count(), 0, told)
     text = blank_nulls(as_text(raw), frozenset(cell.lower() for cell in declared.missing)).str.strip_chars()
     known = text.drop_nulls()
     counts = (len(known), known.n_unique())
     blanks = (raw.is_not_null() & text.is_null()).sum()
     note = f"{blanks:,} blank cells are unknown" if blanks and raw.dtype == pl.String else ""
-    decimal = declared.decimal or "."
-    if declared.type is not None:
-        return Inferred(
-            name, declared.type, *counts, "dropped as declared" if declared.type == "drop" else note, decimal
-        )
+    if kind := _declared_kind(declared):
+        told = "dropped as declared" if kind == "drop" else note
+        return Inferred(name, kind, *counts, told, declared.decimal or ".", declared.thousands or "")
     if counts[1] <= 1:
         return Inferred(name, "constant", *counts, "nothing in it" if not counts[0] else f"always {known[0]!r}")
-    if raw.dtype == pl.Boolean or _two_sided(known):
-        return Inferred(name, "boolean", *counts, note)
-    if isinstance(raw.dtype, pl.Date | pl.Datetime):
-        return Inferred(name, "date", *counts, note)
-    return _of_text(name, text, known, lines, counts, note, decimal)
+    if raw.dtype == pl.Boolean or isinstance(raw.dtype, pl.Date | pl.Datetime) or _two_sided(known):
+        return Inferred(name, "date" if raw.dtype.is_temporal() else "boolean", *counts, note)
+    return _of_text(name, text, known, lines, counts, note)
+
+
+def _declared_kind(declared: ColumnDeclared) -> Kind | None:
+    """What is said of the column: its type, or how its dates or numbers are written."""
+    if declared.type is not None:
+        return declared.type
+    if declared.formats:
+        return "date"
+    return "number" if declared.decimal or declared.thousands else None
 
 
 def _of_text(
-    name: str, text: pl.Series, known: pl.Series, lines: pl.Series, counts: tuple[int, int], note: str, decimal: str
+    name: str, text: pl.Series, known: pl.Series, lines: pl.Series, counts: tuple[int, int], note: str
 ) -> Inferred:
     numbers = known.cast(pl.Float64, strict=False)
-    if decimal == "," or (numbers.null_count() and _all(known, _COMMA)):
-        return _with_comma(name, known, counts, note, declared=decimal == ",")
+    if numbers.null_count() and (parted := marks(known)):
+        how = f"thousands are parted by {parted.thousands!r}"
+        return Inferred(name, "number", *counts, "; ".join(filter(None, (how, note))), parted.decimal, parted.thousands)
+    if numbers.null_count() and known.str.contains(_COMMA).all():
+        return _with_comma(name, known, counts, note)
     if not numbers.null_count():
         why = _names_rows(name, numbers, counts)
         return Inferred(name, "id", *counts, why) if why else Inferred(name, "number", *counts, note)
@@ -104,8 +116,7 @@ def _of_words(
     tried: tuple[tuple[str, pl.Series], ...],
 ) -> Inferred:
     """A text that is neither numbers nor dates throughout; `tried` is what was read as those."""
-    if known.str.contains(_ODD_DATE).all():
-        why = f'{known[0]!r} can be read in two ways; declare type = "date" and formats = ["%d/%m/%Y"], or as it is'
+    if why := _odd(known):
         return Inferred(name, "unclear", *counts, why)
     for kind, read in tried:
         if read.null_count() <= (1 - NEARLY) * len(read):
@@ -123,14 +134,22 @@ def _two_sided(known: pl.Series) -> bool:
     return len(said) == 2 and len(said & TRUE) == 1 and len(said & FALSE) == 1
 
 
-def _all(known: pl.Series, pattern: re.Pattern[str]) -> bool:
-    return bool(known.str.contains(pattern.pattern).all())
+def _odd(known: pl.Series) -> str:
+    """What to declare of dates that are not ISO 8601 and of numbers with a sign; empty for other texts."""
+    forms = formats(known)
+    if len(forms) > 1:
+        return f'{known[0]!r} can be read in two ways; declare formats = ["{forms[0]}"], or "{forms[1]}",'
+    if forms:
+        return f'{known[0]!r} is no ISO 8601 date; declare formats = ["{forms[0]}"]'
+    if signed(known):
+        return f'{known[0]!r} is no number; write the numbers without signs and units, or declare type = "category"'
+    return ""
 
 
-def _with_comma(name: str, known: pl.Series, counts: tuple[int, int], note: str, *, declared: bool) -> Inferred:
+def _with_comma(name: str, known: pl.Series, counts: tuple[int, int], note: str) -> Inferred:
     """Numbers with a comma in them: a decimal comma, unless every comma could as well part the thousands."""
-    if not declared and known.filter(known.str.contains(",", literal=True)).str.contains(r",\d{3}$").all():
-        why = 'the commas may part thousands or decimals; declare decimal = "," or write the numbers without'
+    if known.filter(known.str.contains(",", literal=True)).str.contains(r",\d{3}$").all():
+        why = 'the commas may part thousands or decimals; declare thousands = "," or decimal = ","'
         return Inferred(name, "unclear", *counts, why)
     return Inferred(name, "number", *counts, "; ".join(filter(None, ("with a decimal comma", note))), ",")
 
@@ -140,6 +159,8 @@ def _names_rows(name: str, numbers: pl.Series, counts: tuple[int, int]) -> str:
     known, distinct = counts
     if distinct < LEAST_IDS or not (numbers == numbers.floor()).all():
         return ""
+    if distinct == known and float(numbers.abs().max()) > LARGEST:  # type: ignore[arg-type]
+        return f"{distinct:,} different whole numbers, larger than any count"
     named = _NAMES_ROWS.search(name) or _CAMEL_ID.search(name)
     dense = float(numbers.max()) - float(numbers.min()) < 3 * known  # type: ignore[arg-type]
     if (distinct == known and (named or dense)) or (named and distinct > MOST_DISTINCT * known):
@@ -160,14 +181,14 @@ def refuse(found: Sequence[Inferred], *, dated: bool, id_given: bool) -> None:
     """Raise `ContractError` naming every column that cannot be used as it is, each with its way out."""
     told = []
     for column in found:
-        drop = f'write [columns.{_quoted(column.name)}] type = "drop"'
+        drop = f'write [columns.{quoted(column.name)}] type = "drop"'
         if column.kind == "id":
-            way = drop if id_given else f"say --id {_quoted(column.name)} if it names the account, or {drop}"
+            way = drop if id_given else f"say --id {quoted(column.name)} if it names the account, or {drop}"
             told.append(f"{column.name!r} is an id ({column.note}): {way}.")
         elif column.kind == "text":
             told.append(f"{column.name!r} is free text ({column.note}): {drop}.")
         elif column.kind == "unclear":
-            told.append(f"{column.name!r} is unclear: {column.note} in [columns.{_quoted(column.name)}].")
+            told.append(f"{column.name!r} is unclear: {column.note} in [columns.{quoted(column.name)}].")
         elif column.kind == "date" and not dated:
             told.append(
                 f"{column.name!r} is a date, and nothing says as of when the rows are: name the column by "
@@ -201,9 +222,11 @@ def column_of(found: Inferred, declared: ColumnDeclared) -> Column:
         usual=usual,
         nulls=declared.missing,
         decimal=found.decimal,
+        thousands=found.thousands,
         formats=declared.formats,
     )
 
 
-def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'
+def quoted(name: str) -> str:
+    """A column's name as the configuration writes it."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

@@ -14,11 +14,11 @@ from scipy.sparse.csgraph import connected_components
 from models import tables
 from models.clock import INSTANT
 from models.errors import ContractError, SettingsError, TooFewLabels
-from models.imports.convert import FALSE, TRUE, as_text, blank_nulls
+from models.imports.convert import FALSE, OUTSIDE, TRUE, as_text, blank_nulls
 from models.imports.read import LINE, Raw, read
 from models.schema import Column, Schema
 from training.tables.declare import ColumnDeclared, TableConfig
-from training.tables.infer import FORMS, Inferred, column_of, infer, refuse
+from training.tables.infer import FORMS, Inferred, column_of, infer, quoted, refuse
 
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -111,6 +111,7 @@ def table(raw: Raw, found: Sequence[Inferred], names: Names, config: TableConfig
         **(_stayed(rows[names.label], labelled) if config.positive is not None else {}),
         "not_rows": [f"line {one.line} {one.reason}" for one in raw.broken[:SHOWN]],
         "not_rows_count": len(raw.broken),
+        "nameless_columns": len(raw.nameless),
         "accounts": accounts.n_unique(),
     }
     return Table(schema, prepared, labelled, groups, accounts, moments, tuple(found), counts)
@@ -131,20 +132,25 @@ def unreadable(rows: pl.DataFrame, problems: Sequence[tuple[str, pl.Series, str]
         cells = rows.filter(where).select(LINE, as_text(rows.filter(where)[name]).alias("cell")).head(SHOWN)
         more = where.sum() - cells.height
         lines = "; ".join(f"line {line} holds {cell!r}" for line, cell in cells.iter_rows())
-        told.append(
-            f"{name!r} {reason}: {lines}{f' and {more:,} more' if more else ''}.{_way_out(name, rows[name], cells)}"
-        )
+        way = _way_out(name, rows[name], cells, reason)
+        told.append(f"{name!r} {reason}: {lines}{f' and {more:,} more' if more else ''}.{way}")
     return "Some cells cannot be read. " + " ".join(told)
 
 
-def _way_out(column: str, raw: pl.Series, cells: pl.DataFrame) -> str:
-    """What to do about cells that say not-a-number or infinity, as programs write where they know nothing."""
+def _way_out(column: str, raw: pl.Series, cells: pl.DataFrame, reason: str) -> str:
+    """What to do about cells that say not-a-number or infinity, as programs write where they know nothing, and about
+    others that may stand for nothing, or for a name."""
+    here = f"in [columns.{quoted(column)}] of the configuration."
+    if reason == OUTSIDE:
+        return f' Where it means unknown, say missing = ["{cells["cell"][0][:10]}"] {here}'
+    if reason.startswith("is too large"):
+        return f' If it names something, say type = "category" (or "drop") {here}'
     odd = [cell for cell in cells["cell"].to_list() if cell.strip().lower().lstrip("+-") in _NO_NUMBER]
     if not odd:
         return ""
     if raw.dtype != pl.String:
         return " Where it means unknown, write the cell as null."
-    return f' Where it means unknown, say missing = ["{odd[0].strip()}"] in [columns.{column}] of the configuration.'
+    return f' Where it means unknown, say missing = ["{odd[0].strip()}"] {here}'
 
 
 def labels(raw: pl.Series, name: str, positive: str | None, missing: Sequence[str] = ()) -> pl.Series:

@@ -155,6 +155,7 @@ def counted(made: Table) -> list[str]:
     for name, text in (
         ("without_label", "rows without a label are left out"),
         ("not_rows_count", "records are no rows and were passed over"),
+        ("nameless_columns", "columns have no name and are left out"),
         ("repeated_rows", "rows repeat another one exactly, label included"),
         ("conflicting_rows", "rows are alike in every column and differ in the label"),
         ("repeated_accounts", "rows are further rows of an account"),
