@@ -62,7 +62,7 @@ def infer(name: str, raw: pl.Series, lines: pl.Series, declared: ColumnDeclared)
     """Judge one column by its raw cells (text, or the types Parquet brought)."""
     if raw.dtype.is_nested() or raw.dtype in (pl.Binary, pl.Duration):
         dropped = declared.type == "drop"
-        told = "dropped as declared" if dropped else "holds lists, bytes or durations; of these write the days as a number"
+        told = "dropped as declared" if dropped else "holds lists, bytes or durations; write those as days"
         return Inferred(name, "drop" if dropped else "text", len(raw) - raw.null_count(), 0, told)
     text = blank_nulls(as_text(raw), frozenset(cell.lower() for cell in declared.missing)).str.strip_chars()
     known = text.drop_nulls()
