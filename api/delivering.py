@@ -119,8 +119,13 @@ class Courier:
             structlog.get_logger().warning("webhook_not_recorded", endpoint_id=endpoint_id, reason=str(error))
 
     def _deliver(self, held: Claim) -> bool:
-        """Send one message and write down what became of it; whether it was taken."""
-        body = _body(held)
+        """Send one message and write down what became of it; whether the receiver may get another."""
+        try:
+            body = _body(held)
+        except Exception as error:  # a bug of ours: told in the log, and the others are sent
+            why = f"the message cannot be written ({type(error).__name__})"
+            self._put_off(held, Answer(None, why), self._clock())
+            return True
         headers = {"content-type": "application/json", "user-agent": "ebbtide-webhooks"}
         headers |= signing.headers(held.secrets, held.message_id, self._clock(), body)
         answer = self._transport(held.url, headers, body)

@@ -56,8 +56,8 @@ def the_key(conn: Connection, *, alone: bool = False) -> str:
 
 
 def without(conn: Connection, rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows (with account_id) as they may be kept: those of erased accounts left out, erased parents and persons
-    unnamed."""
+    """Rows (with account_id) as they may be kept: those of erased accounts left out, and of erased persons who stand
+    as accounts of their own; erased parents and other persons unnamed."""
     key = the_key(conn)
     if conn.scalar(sa.select(erasures.c.erasure_id).limit(1)) is None:
         return rows
@@ -67,7 +67,12 @@ def without(conn: Connection, rows: pl.DataFrame) -> pl.DataFrame:
     if "parent_id" in rows.columns:
         rows = _unnamed(rows, "parent_id", _erased(conn, key, "account", _ids(rows, "parent_id")))
     if "contact_id" in rows.columns:
-        rows = _unnamed(rows, "contact_id", _erased(conn, key, "contact", _ids(rows, "contact_id")), "comment")
+        persons = _erased(conn, key, "contact", _ids(rows, "contact_id"))
+        if persons:
+            # Without a company he would stand under his own id as an account.
+            alone = pl.col("contact_id").is_in(persons) & (pl.col("contact_id") == pl.col("account_id"))
+            rows = rows.filter(~alone.fill_null(value=False))
+        rows = _unnamed(rows, "contact_id", persons, "comment")
     return rows
 
 

@@ -331,14 +331,12 @@ def _given_out(conn: Connection, table: str, row: sa.Row[Any]) -> dict[str, Any]
 def erase(engine: Engine, kind: Kind, ident: str, by: By) -> Erasure:
     """Erase an account or a person, in one transaction, and remember it by a hash, so that it does not come back.
 
-    Somebody who stands as an account of his own (an orphan that contacts name) is erased as one, too.
+    Somebody who stands as an account of his own is erased as one, too (`_stands_alone`).
     """
     with overwriting(engine) as conn:
         key = the_key(conn, alone=True)
         alias = pseudonym(key, kind, ident)
-        accounts = CONTRACT["accounts"]
-        described = conn.scalar(sa.select(accounts.c.account_id).where(accounts.c.account_id == ident)) is not None
-        as_account = kind == "account" or not described
+        as_account = kind == "account" or _stands_alone(conn, ident)
         scored = sa.select(scores.c.model_id).where(scores.c.account_id == ident).distinct()
         scored_by = tuple(sorted(conn.scalars(scored))) if as_account else ()
         first_known = _first_known(conn, kind, ident)
@@ -356,6 +354,20 @@ def erase(engine: Engine, kind: Kind, ident: str, by: By) -> Erasure:
             erasure_id = conn.execute(erasures.insert().values(row).returning(erasures.c.erasure_id)).scalar_one()
         audit(conn, by, "personal_data.erased", alias, kind=kind, rows=receipt["rows"])
     return Erasure(int(erasure_id), kind, alias, by.at, tuple(touched), scored_by, first_known)
+
+
+def _stands_alone(conn: Connection, ident: str) -> bool:
+    """Whether a person stands as an account of his own, as some imports have it of those without a company: it is not
+    described, his contacts are under his own id, and nobody else's are. A company that happens to have the same number
+    is none of his."""
+    accounts = CONTRACT["accounts"].c
+    if conn.scalar(sa.select(accounts.account_id).where(accounts.account_id == ident)) is not None:
+        return False
+    persons: set[str] = set()
+    for table in (_INTERACTIONS, _SURVEYS):
+        under = sa.select(table.c.contact_id).where(table.c.account_id == ident, table.c.contact_id.is_not(None))
+        persons |= set(conn.scalars(under.distinct().limit(2)))
+    return persons == {ident}
 
 
 def readmit(engine: Engine, kind: Kind, ident: str, by: By) -> bool:

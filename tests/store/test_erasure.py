@@ -232,6 +232,22 @@ def test_somebody_who_stands_as_an_account_is_erased_as_one(sqlite_store: Engine
     assert upsert(sqlite_store, "interactions", mine).erased == 1
 
 
+def test_a_company_that_has_the_number_of_a_person_is_left_alone(store: Engine) -> None:
+    """Counted in one system, companies and people have the same numbers."""
+    under = {"account_id": "7", "opened_at": T}
+    contacts = rows("interactions", {"interaction_id": "1", **under, "contact_id": "7"},
+                    {"interaction_id": "2", **under, "contact_id": "8"})  # fmt: skip
+    upsert(store, "interactions", contacts)
+    erase(store, "contact", "7", BY)
+    assert [(i["account_id"], i["contact_id"]) for i in stored(store, "interactions")] == [("7", None), ("7", "8")]
+    assert upsert(store, "accounts", rows("accounts", {"account_id": "7"})).inserted == 1
+    erase(store, "contact", "9", BY)
+    assert upsert(store, "accounts", rows("accounts", {"account_id": "9"})).inserted == 1
+    # but a person who had a company, and has none in the next export, does not come back as an account
+    alone = {"interaction_id": "3", "account_id": "9", "contact_id": "9", "opened_at": T}
+    assert upsert(store, "interactions", rows("interactions", alone)).erased == 1
+
+
 def test_everything_stored_is_given_out_page_by_page(sqlite_store: Engine) -> None:
     fill(sqlite_store)
     whole, more = page(sqlite_store, "account", "acme", 0, 100)

@@ -14,6 +14,7 @@ from models.store import deliveries, webhooks
 from models.store.deliveries import LEASE, claim, replay
 from models.store.engine import reading
 from models.webhooks import schedule
+from models.webhooks.events import Event
 from tests.webhooks.cast import MINUTE, NOW, Clock, happen, log, moved, subscribe
 from tests.webhooks.receiver import LOOPBACK, receiver
 
@@ -222,6 +223,18 @@ def test_a_channel_gets_a_line_of_text(sqlite_store):
         happen(sqlite_store, moved("a", "watch", "critical"))
         work(sqlite_store, clock)
     assert json.loads(there.got[0][1]) == {"text": "a: watch → *critical*, health 70 → 20"}
+
+
+def test_a_message_that_cannot_be_written_is_told_and_holds_up_nobody(sqlite_store):
+    with receiver() as there:
+        subscribe(sqlite_store, there.url, format="slack")
+        happen(sqlite_store, Event("account.band_changed", NOW, {}, "odd"), moved("a", "watch", "critical"))
+        work(sqlite_store, Clock(), threads=1)
+    assert [(row.status, row.last_error) for row in log(sqlite_store)] == [
+        ("pending", "the message cannot be written (KeyError)"),
+        ("delivered", None),
+    ]
+    assert len(there.got) == 1
 
 
 def test_the_console_shows_instead_of_sending(sqlite_store):
