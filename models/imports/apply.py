@@ -230,7 +230,7 @@ def _also(name: str, cells: tuple[Cell, ...]) -> tuple[str, ...]:
 
 def _with_tested(frame: pl.DataFrame, columns: dict[str, tuple[Cell, ...]]) -> pl.DataFrame:
     """With a column of nothing for each that a condition asks about and the file lacks."""
-    asked = (when.column for cells in columns.values() for cell in cells for when in cell.when)
+    asked = (name for cells in columns.values() for cell in cells for when in cell.when for name in when.columns)
     absent = (name for name in dict.fromkeys(asked) if name not in frame.columns)
     return frame.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
 

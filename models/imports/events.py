@@ -13,6 +13,7 @@ A cell takes the last row's value (Closed) unless it says otherwise:
 
 import polars as pl
 
+from models.imports.convert import known
 from models.imports.source import Cell, When
 
 _NUMBER = r"^\s*(-?\d+(?:\.\d+)?)"
@@ -33,7 +34,7 @@ def collapse(
 
 def _take(cell: Cell, value: pl.Expr) -> pl.Expr:
     if cell.take == "count":
-        return (holds(cell.when).sum() if cell.when else pl.len()).cast(pl.String)
+        return _counted(cell, value).cast(pl.String)
     if cell.when:
         value = value.filter(holds(cell.when))
     if cell.take == "first":
@@ -44,14 +45,23 @@ def _take(cell: Cell, value: pl.Expr) -> pl.Expr:
     return value.last()
 
 
+def _counted(cell: Cell, value: pl.Expr) -> pl.Expr:
+    """How many events; of a column (`from`) how many different cells, as a history tells of one thing many times."""
+    if cell.source is None:
+        return holds(cell.when).sum() if cell.when else pl.len()
+    value = known(value.cast(pl.String), frozenset())
+    return (value.filter(holds(cell.when)) if cell.when else value).drop_nulls().n_unique()
+
+
 def _number(value: pl.Expr) -> pl.Expr:
     """The number a cell begins with: 3 of `3 - Moderate`."""
     return value.cast(pl.String).str.extract(_NUMBER, 1).cast(pl.Float64)
 
 
 def holds(conditions: tuple[When, ...]) -> pl.Expr:
-    """Whether any of the conditions holds on a row."""
-    return pl.any_horizontal(*(_holds(when) for when in conditions)).fill_null(False)
+    """Whether any of the conditions holds on a row, with all that must hold besides."""
+    each = (pl.all_horizontal(*(_holds(part).fill_null(False) for part in (one, *one.also))) for one in conditions)
+    return pl.any_horizontal(*each)
 
 
 def _holds(when: When) -> pl.Expr:
@@ -63,8 +73,8 @@ def _holds(when: When) -> pl.Expr:
     if when.kind == "at_least":
         return _number(column) >= when.bound
     text = column.cast(pl.String).str.strip_chars()
-    if when.kind == "changed":
-        return text != text.shift(1)
+    if when.kind in ("known", "changed"):
+        return known(text, frozenset()).is_not_null() if when.kind == "known" else text != text.shift(1)
     inside = text.is_in(list(when.values)).fill_null(False)
     if when.kind == "leaves":
         return ~inside & inside.shift(1).fill_null(False)

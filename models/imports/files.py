@@ -40,8 +40,8 @@ def find(path: Path, mapping: Mapping, require: Iterable[str] = ()) -> dict[str,
     if not path.exists():
         raise ContractError(f"{path} does not exist; give a folder of files or one file.")
     found: dict[str, Found] = {}
-    for name, table in mapping.tables.items():
-        files = _matching(path, table.rows)
+    for name, declared in mapping.tables.items():
+        table, files = _there_is(path, declared)
         if not files and name in set(require):
             raise ContractError(f"{path} holds no file for {name}; expected {' or '.join(table.rows.files)}.")
         if files:
@@ -53,6 +53,12 @@ def find(path: Path, mapping: Mapping, require: Iterable[str] = ()) -> dict[str,
     if unfilled:
         raise ContractError(f"Source {mapping.name} does not fill the required table {unfilled[0]}.")
     return _with_unknown(found)
+
+
+def _there_is(path: Path, table: TableMapping) -> tuple[TableMapping, tuple[Path, ...]]:
+    """The table as it is read here: otherwise, where the files it is usually read from are not there."""
+    files = _matching(path, table.rows)
+    return _there_is(path, table.otherwise) if not files and table.otherwise is not None else (table, files)
 
 
 def _with_unknown(found: dict[str, Found]) -> dict[str, Found]:

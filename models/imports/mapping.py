@@ -34,13 +34,13 @@ from models.imports.times import check_zone
 
 SOURCE_KEYS = ("timezone", "date_format", "null", "decimal", "encoding", "delimiter", "delay")
 ROWS_KEYS = ("file", "where", "where_not", "where_known", "last_row_per", "ordered_by", "running")
-TABLE_KEYS = (*ROWS_KEYS, "lookup", "business_hours", "columns")
+TABLE_KEYS = (*ROWS_KEYS, "lookup", "business_hours", "columns", "otherwise")
 LOOKUP_KEYS = ("file", "where", "where_not", "where_known", "ordered_by", "running", "match", "take", "columns",
                "lookup", "optional", "until", "encoding", "delimiter")  # fmt: skip
 RUNNING_KEYS = ("by", "start", "end", "total")
 COLUMN_KEYS = ("from", "constant", "template", "values", "other", "default", "format", "null", "decimal", "scale",
                "plus", "since", "take", "when", "earliest")  # fmt: skip
-WHEN_KEYS = ("grew", "fell", "changed", "at_least", "is", "is_not", "becomes", "moves_to", "leaves")
+WHEN_KEYS = ("grew", "fell", "changed", "at_least", "is", "is_not", "known", "becomes", "moves_to", "leaves")
 BETWEEN_ROWS = ("grew", "fell", "changed", "becomes", "moves_to", "leaves")
 #: What a mapping says of itself, besides how the source writes and its tables.
 HEAD_KEYS = ("about", "tested_on", "extends", "choices", "meanings")
@@ -102,6 +102,10 @@ def parse(text: str, name: str) -> Mapping:
 
 
 def _table(table: Table, plain: dict[str, Any], source: Source) -> TableMapping:
+    if "otherwise" in plain:
+        other = _table(table, section(plain, "otherwise", f"[{table.name}]"), source)
+        rest = {key: value for key, value in plain.items() if key != "otherwise"}
+        return replace(_table(table, rest, source), otherwise=other)
     place = f"[{table.name}]"
     check_keys(plain, (*TABLE_KEYS, *SOURCE_KEYS), place)
     source = _source(plain, source, place)
@@ -314,13 +318,15 @@ def _cell(plain: Any, place: str, rows: Rows) -> Cell:
     check_keys(plain, COLUMN_KEYS, place)
     given = [key for key in ("from", "constant", "template") if key in plain]
     take = optional(plain, "take", place)
-    if len(given) != (0 if take == "count" else 1):
-        raise ContractError(f'{place} needs exactly one of from, constant, template (none with take = "count").')
+    if len(given) != 1 and not (take == "count" and not given):
+        raise ContractError(f'{place} needs exactly one of from, constant, template (or none with take = "count").')
+    if take == "count" and given not in ([], ["from"]):
+        raise ContractError(f"{place} counts events, or the different cells of a column: it takes no {given[0]}.")
     if take is not None and take not in TAKES:
         raise ContractError(f"{place} take must be one of {', '.join(TAKES)}.")
     when = plain.get("when", [])
     conditions = tuple(_when(one, place) for one in (when if isinstance(when, list) else [when]))
-    between = [one.kind for one in conditions if one.kind in BETWEEN_ROWS]
+    between = [part.kind for one in conditions for part in (one, *one.also) if part.kind in BETWEEN_ROWS]
     if (take or between) and not rows.last_row_per:
         raise ContractError(f"{place} uses {between[0] if between else 'take'}, which needs last_row_per in its table.")
     plus, seconds = _plus(plain, place)
@@ -368,15 +374,20 @@ def _plus(plain: dict[str, Any], place: str) -> tuple[str | None, float]:
 
 
 def _when(plain: Any, place: str) -> When:
-    if not isinstance(plain, dict) or len(plain) != 1:
-        raise ContractError(f'{place} when must hold one condition, such as {{ grew = "reopen_count" }}.')
+    """One condition, or several that must all hold."""
+    if not isinstance(plain, dict) or not plain:
+        raise ContractError(f'{place} when must hold one condition, or several, such as {{ grew = "reopen_count" }}.')
     check_keys(plain, WHEN_KEYS, f"{place} when")
-    [(kind, test)] = plain.items()
-    if kind in ("grew", "fell", "changed"):
-        return When(kind, text_of(test, f"{place} when {kind}"))
-    if not isinstance(test, dict) or len(test) != 1:
+    first, *others = [part for kind, test in plain.items() for part in _parts(kind, test, place)]
+    return replace(first, also=tuple(others))
+
+
+def _parts(kind: str, test: Any, place: str) -> list[When]:
+    """What one kind of condition asks, column by column."""
+    if kind in ("grew", "fell", "changed", "known"):
+        return [When(kind, column) for column in texts(test, f"{place} when {kind}")]
+    if not isinstance(test, dict) or not test:
         raise ContractError(f'{place} when {kind} must be such as {{ column = "value" }}.')
-    [(column, wanted)] = test.items()
     if kind == "at_least":
-        return When(kind, column, bound=number(wanted, f"{place} when at_least"))
-    return When(kind, column, texts(wanted, f"{place} when {kind}"))
+        return [When(kind, name, bound=number(wanted, f"{place} when at_least")) for name, wanted in test.items()]
+    return [When(kind, column, texts(wanted, f"{place} when {kind}")) for column, wanted in test.items()]

@@ -21,7 +21,7 @@ from models.imports.files import Found, find
 from models.imports.mapping import load
 from models.imports.read import FILE, Raw, read
 from models.imports.schedules import Calendars, of_files
-from models.imports.source import Lookup, Mapping, Source
+from models.imports.source import Lookup, Mapping, Source, TableMapping
 from models.imports.summary import Summary, TableSummary
 from models.imports.timeline import account_warnings, lives, orphans, warnings
 from models.imports.times import check_zone
@@ -119,16 +119,16 @@ def _declared(mapping: str | Path | Mapping, timezone: str | None, delay: timede
         inner = tuple(map(looked_up, lookup.lookups))
         return replace(lookup, source=overruled(lookup.source), lookups=inner)
 
-    tables = {
-        name: replace(
+    def settled(table: TableMapping) -> TableMapping:
+        return replace(
             table,
             source=overruled(table.source),
             lookups=tuple(map(looked_up, table.lookups)),
             hours=table.hours and replace(table.hours, lookup=looked_up(table.hours.lookup)),
+            otherwise=table.otherwise and settled(table.otherwise),
         )
-        for name, table in declared.tables.items()
-    }
-    return replace(declared, tables=tables)
+
+    return replace(declared, tables={name: settled(table) for name, table in declared.tables.items()})
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,19 @@ class Source:
 
 @dataclass(frozen=True)
 class When:
-    """A condition on an event row: `kind` is one of `WHEN_KEYS`, on `column`, with the values or the bound."""
+    """A condition on an event row: `kind` is one of `WHEN_KEYS`, on `column`, with the values or the bound; `also` must
+    hold, too."""
 
     kind: str
     column: str
     values: tuple[str, ...] = ()
     bound: float = 0.0
+    also: tuple["When", ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it asks about."""
+        return (self.column, *(one.column for one in self.also))
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class Cell:
         fields = [name for _, name, _, _ in Formatter().parse(self.template or "") if name]
         return tuple(
             name
-            for name in (self.source, self.plus, self.since, *fields, *(w.column for w in self.when))
+            for name in (self.source, self.plus, self.since, *fields, *(name for w in self.when for name in w.columns))
             if name is not None
         )
 
@@ -170,7 +177,8 @@ class Hours:
 
 @dataclass(frozen=True)
 class TableMapping:
-    """One table of the contract. `columns` None: the file already carries the contract's names."""
+    """One table of the contract. `columns` None: the file already carries the contract's names. `otherwise` is read
+    where none of the files is there."""
 
     table: Table
     rows: Rows
@@ -178,6 +186,7 @@ class TableMapping:
     lookups: tuple[Lookup, ...] = ()
     columns: dict[str, tuple[Cell, ...]] | None = None
     hours: Hours | None = None
+    otherwise: "TableMapping | None" = None
 
     @property
     def every_lookup(self) -> tuple[Lookup, ...]:

@@ -123,7 +123,8 @@ SLA = {
 #: Opened on Friday 2 May 2025 at 14:30Z (16:30 in Berlin), answered on Tuesday at 07:15Z; Monday is a holiday there.
 FRIDAY = {
     "ticket_data": "75,2025-05-02 14:30:00,900,5,solved,problem,11,2025-05-07 15:00:00,email,",
-    "ticket_comment_data": "6,2025-05-06 07:15:00,TRUE,75,1",
+    "ticket_comment_data": """7,2025-05-02 14:30:00,TRUE,75,5
+        6,2025-05-06 07:15:00,TRUE,75,1""",
     "ticket_field_history_data": """priority,75,2025-05-02 14:30:00,5,normal
         status,75,2025-05-07 15:00:00,1,solved
         priority,75,2025-05-06 09:00:00,1,urgent""",

@@ -162,7 +162,8 @@ def notifications() -> list[dict]:
     found = []
     for number, kind, author, to, at, what, topic, state in parts:
         part = {"id": number, "part_type": what, "author": {"type": kind, "id": author}, "created_at": unix(at)}
-        part |= {"assigned_to": {"type": "admin", "id": to} if to else None, "body": "a secret word"}
+        part |= {"assigned_to": {"type": "admin", "id": to} if to else None}
+        part |= {"body": "a secret word" if what in ("comment", "note", "open") else None}
         item = {
             "type": "conversation",
             "id": "10",
@@ -195,6 +196,15 @@ def test_an_intercom_conversation_agrees_with_its_file(tmp_path):
     assert agree(sink.rows["interactions"]["10"], from_file(tmp_path, INTERCOM, "intercom", "10")) == set()
     [rating] = sink.rows["surveys"].values()
     assert (rating["score"], rating["account_id"]) == (2.0, "c1")
+
+
+def test_words_said_while_assigning_are_an_answer_and_stay_one_when_they_are_dropped():
+    told = notifications()
+    told[2]["data"]["item"]["conversation_parts"]["conversation_parts"][0]["body"] = "a secret word"
+    for messages in (told, [DOORS["intercom"].redacted(one) for one in told]):
+        sink = Kept()
+        import_messages(DOORS["intercom"], messages, sink)
+        assert sink.rows["interactions"]["10"]["first_response_at"] == datetime(2025, 5, 1, 9, 25, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from models.history import History
+from models.imports.mapping import parse
 from models.imports.run import read_folder
 from tests.imports.shared import shared_data
 
@@ -131,6 +132,61 @@ def test_zendesk_ratings(tmp_path: Path) -> None:
     assert (surveys["31"]["scale_min"], surveys["31"]["scale_max"]) == (0.0, 1.0)
 
 
+def test_zendesk_ratings_in_the_history_of_fields(tmp_path: Path) -> None:
+    """Exports without a file of ratings: offered, then good or bad, perhaps once more."""
+    history = """
+        satisfaction_score,70,2025-05-16 09:00:00,,unoffered
+        satisfaction_score,70,2025-05-17 09:00:00,,offered
+        satisfaction_score,70,2025-05-18 09:00:00,5,good
+        satisfaction_score,70,2025-05-19 09:00:00,5,bad
+        satisfaction_score,71,2025-05-22 12:00:00,,offered"""
+    files = ZENDESK | {"ticket_field_history_data": ZENDESK["ticket_field_history_data"] + history}
+    del files["satisfaction_rating_data"]
+    frames, _ = read_folder(lay_out(tmp_path, files), "zendesk")
+    surveys = {row["interaction_id"]: row for row in frames["surveys"].iter_rows(named=True)}
+    assert sorted(surveys) == ["70", "71"]
+    assert (surveys["70"]["sent_at"], surveys["70"]["responded_at"]) == (at("2025-05-17 09:00"), at("2025-05-19 09:00"))
+    assert (surveys["70"]["score"], surveys["70"]["scale_max"], surveys["70"]["account_id"]) == (0.0, 1.0, "900")
+    # a ticket of no organization: its requester's
+    assert (surveys["71"]["score"], surveys["71"]["account_id"]) == (None, "900")
+
+
+#: 80 was opened by agent 1 with words to the customer; 81 by the customer, answered by a machine, then by 7, who left.
+OPENED = {
+    "ticket_data": """80,2025-06-01 09:00:00,900,5,open,,11,2025-06-02 09:00:00,web,
+        81,2025-06-01 09:00:00,900,5,open,,11,2025-06-02 09:00:00,email,""",
+    "user_data": """8,Machine,800,admin
+        7,Left,800,end-user""",
+    "ticket_comment_data": """10,2025-06-01 09:00:00,TRUE,80,1
+        11,2025-06-01 10:00:00,TRUE,80,5
+        12,2025-06-01 11:00:00,TRUE,80,1
+        13,2025-06-01 09:00:00,TRUE,81,5
+        14,2025-06-01 09:00:05,TRUE,81,8
+        15,2025-06-01 12:00:00,TRUE,81,7""",
+}
+WHO = """extends = "zendesk"
+[choices]
+outbound_channels = ["web"]
+automatic_users = ["8"]
+former_agents = ["7"]
+"""
+
+
+def test_zendesk_what_a_ticket_is_opened_with_is_no_answer_and_whose_words_are(tmp_path: Path) -> None:
+    files = ZENDESK | {name: f"{ZENDESK[name]}\n{lines}" for name, lines in OPENED.items()}
+    frames, _ = read_folder(lay_out(tmp_path, files), "zendesk")
+    usual = rows(frames["interactions"])
+    assert (usual["80"]["first_response_at"], usual["80"]["customer_replies"]) == (at("2025-06-01 11:00"), 1)
+    assert (usual["80"]["direction"], usual["81"]["direction"]) == (None, None)  # inbound
+    assert (usual["81"]["first_response_at"], usual["81"]["customer_replies"]) == (at("2025-06-01 09:00:05"), 1)
+    frames, summary = read_folder(tmp_path, parse(WHO, "mine"))
+    mine = rows(frames["interactions"])
+    assert (mine["80"]["direction"], mine["81"]["direction"]) == ("outbound", None)
+    assert (mine["81"]["first_response_at"], mine["81"]["customer_replies"]) == (at("2025-06-01 12:00"), 0)
+    assert summary.meanings["outbound"] == "opened by an agent or admin over web"
+    assert summary.meanings["automatic replies"] == "comments of 8"
+
+
 def test_a_reopened_ticket_was_open_in_between(tmp_path: Path) -> None:
     frames, _ = read_folder(lay_out(tmp_path, ZENDESK), "zendesk")
     history = History.from_frames(frames)
@@ -189,7 +245,36 @@ def test_intercom(tmp_path: Path) -> None:
     assert (talks["11"]["account_id"], talks["11"]["direction"]) == ("p2", "proactive")
     assert summary.tables["interactions"].orphan_rows == 1
     [rating] = frames["surveys"].to_dicts()
-    assert (rating["score"], rating["account_id"], rating["sent_at"]) == (2.0, "c1", None)
+    asked = at("2025-05-06 12:00")
+    assert (rating["score"], rating["account_id"], rating["sent_at"]) == (2.0, "c1", asked)
+
+
+def test_intercom_asks_for_a_rating_and_is_answered_later_or_never(tmp_path: Path) -> None:
+    """What Intercom calls the creation of a rating is when it was asked for."""
+    told = """
+        10,2025-05-07 08:00:00,2025-05-06 12:00:00,4,2025-05-01 09:00:00,customer_initiated,conversation,closed
+        11,2025-05-08 09:00:00,2025-05-08 09:00:00,,2025-05-02 09:00:00,customer_initiated,conversation,closed"""
+    asked = INTERCOM["conversation_history_data"].replace("2025-05-06 12:00:00,2,", "2025-05-06 12:00:00,,")
+    frames, _ = read_folder(lay_out(tmp_path, INTERCOM | {"conversation_history_data": asked + told}), "intercom")
+    surveys = {row["interaction_id"]: row for row in frames["surveys"].iter_rows(named=True)}
+    assert (surveys["10"]["sent_at"], surveys["10"]["responded_at"]) == (at("2025-05-06 12:00"), at("2025-05-07 08:00"))
+    assert (surveys["10"]["score"], surveys["11"]["score"]) == (4.0, None)
+    assert (surveys["11"]["sent_at"], surveys["11"]["responded_at"]) == (at("2025-05-08 09:00"), None)
+
+
+def test_intercom_parts_told_twice_and_answers_within_an_assignment(tmp_path: Path) -> None:
+    parts = """
+        id,updated_at,assigned_to_id,author_id,author_type,conversation_id,created_at,part_type,body
+        1,2025-05-01 09:10:00,,p1,user,10,2025-05-01 09:10:00,comment,words
+        1,2025-05-01 09:12:00,,p1,user,10,2025-05-01 09:10:00,comment,other words
+        2,2025-05-01 09:20:00,a1,a1,admin,10,2025-05-01 09:20:00,assignment,
+        3,2025-05-01 09:25:00,a2,a1,admin,10,2025-05-01 09:25:00,assignment,words
+        4,2025-05-01 09:40:00,,a1,admin,10,2025-05-01 09:40:00,comment,words
+        5,2025-05-01 09:50:00,,a1,admin,10,2025-05-01 09:50:00,close,"""
+    frames, _ = read_folder(lay_out(tmp_path, INTERCOM | {"conversation_part_history_data": parts}), "intercom")
+    told = rows(frames["interactions"])["10"]
+    assert (told["customer_replies"], told["first_response_at"]) == (1, at("2025-05-01 09:25"))
+    assert (told["transfers"], told["resolved_at"]) == (1, at("2025-05-01 09:50"))
 
 
 HUBSPOT = {
