@@ -64,10 +64,14 @@ def save(
 def _origin(facts: registry.Facts) -> dict[str, Any]:
     """How to make the model again, for people; the moment of making is in the id, so that equal runs read equal."""
     config = {name: value for name, value in (facts.config or {}).items() if value is not None}
+    as_of = config.pop("as_of", None)
+    if "column" not in facts.label:  # of a history, nothing about tables was told
+        config.pop("table", None)
     if "expert" in config:
         config["expert"] = f"a file with the SHA-256 {hashlib.sha256(config['expert'].encode()).hexdigest()}"
     told = {
         "command": None if facts.command is None else shlex.join(["ebbtide", *facts.command]),
+        "as of": as_of,
         "seed": facts.seed,
         "configuration": config,
         "data (SHA-256)": facts.data_hash,

@@ -84,12 +84,13 @@ def service_verdict(churn: Evaluation) -> tuple[Literal["adds", "nothing", "too_
             f"Service signals add to what contract terms tell about churn {numbers}: a customer who leaves is ranked "
             f"above one who stays in {_of_100(churn['auc']['value'])} of 100 cases instead of {_of_100(before)}."
         )
-    doubt = ""
     if won["high"] >= STILL_POSSIBLE:
-        doubt = f"; with {churn['n_events']} exits a gain of up to {won['high']:.3f} is not ruled out"
-    elif won["high"] < 0:
-        doubt = "; with them the model ranks worse than contract terms alone"
-    return "nothing", f"Service signals add nothing to churn beyond contract terms {numbers}{doubt}."
+        return "nothing", (
+            f"That service signals add to what contract terms tell about churn is not shown {numbers}; with "
+            f"{churn['n_events']} exits a gain of up to {won['high']:.3f} is not ruled out."
+        )
+    worse = "; with them the model ranks worse than contract terms alone" if won["high"] < 0 else ""
+    return "nothing", f"Service signals add nothing to churn beyond contract terms {numbers}{worse}."
 
 
 def _signed(estimate: Mapping[str, float]) -> str:
@@ -110,8 +111,8 @@ def _between(estimate: Mapping[str, float | None], unit: str = "") -> str:
 def _evidence(found: Evaluation) -> Iterator[str]:
     n = found["n_events"]
     yield (
-        f"This rests on {n} {'customer' if n == 1 else 'customers'} who left, among {found['n_accounts']} looked at "
-        f"on {found['n_moments']} days; each counts once in the intervals, however often it was looked at."
+        f"This rests on {n:,} {'customer' if n == 1 else 'customers'} who left, among {found['n_accounts']:,} looked "
+        f"at on {found['n_moments']} days; each counts once in the intervals, however often it was looked at."
     )
     if LEAST_EVENTS <= n < 100:
         independent = found["auc_if_independent"]
@@ -271,17 +272,17 @@ def describe_table(churn: Evaluation) -> list[str]:
 
 
 def _signal(found: Evaluation) -> Iterator[str]:
-    n, auc = found["n_events"], found["auc"]
+    auc = found["auc"]
     if auc["low"] is not None and auc["low"] <= 0.5:
         yield (
             f"There is no signal in these columns: who leaves is ranked above who stays in {_of_100(auc['value'])} of "
-            f"100 cases, which may be chance ({n} who left)."
+            f"100 cases, which may be chance ({found['n_event_rows']:,} of {found['n_rows']:,} rows left)."
         )
         return
     within = {name: None if value is None else 100 * value for name, value in auc.items()}
     yield (
         f"A customer who leaves is ranked above one who stays in {_of_100(auc['value'])} of 100 cases"
-        f"{_between(within)}, judged on rows no fit had seen; {n} customers left."
+        f"{_between(within)}, judged on rows no fit had seen; {found['n_event_rows']:,} of {found['n_rows']:,} left."
     )
 
 

@@ -25,6 +25,10 @@ from training.sample import BINS, METRICS, NAMES, TOP_SHARE, Sample, Vector, han
 
 #: What a comparison of two models reports.
 COMPARED = ("auc", "pr_auc", "brier", "log_loss", "top_decile_lift")
+#: Of these, those that only look at the order.
+RANKED = ("auc", "pr_auc", "top_decile_lift")
+#: The baseline that tells nobody apart: the column `p_base`.
+BASE = "base"
 #: What is reported of a part of the customers.
 OF_A_PART = ("auc", "pr_auc", "observed_expected", "calibration_slope", "top_decile_lift", "precision_at_k")
 #: What is reported of each segment.
@@ -165,11 +169,21 @@ def part(
     estimates = {name: found for name, found in model.estimates().items() if name in names}
     result = _counts(rows) | _plain(estimates)
     if against:
-        others = {name: Sample.of(rows, p=f"p_{name}", k=k) for name in against}
-        result["gain"] = {
-            name: _plain(model.over(Resampled.of(other, COMPARED, **draw))) for name, other in others.items()
-        }
+        result["gain"] = {name: _plain(model.over(_rival(rows, name, k, draw))) for name in against}
     return result
+
+
+def _rival(rows: pl.DataFrame, name: str, k: int, draw: dict[str, int]) -> Resampled:
+    """A baseline, measured on the same draws.
+
+    The base rate differs a little from fold to fold, and is the lower in a fold the more of its tested rows left: taken
+    for a ranking, it would rank worse than chance and flatter whatever is held against it. It ranks nobody.
+    """
+    found = Resampled.of(Sample.of(rows, p=f"p_{name}", k=k), COMPARED, **draw)
+    if name != BASE:
+        return found
+    alike = Resampled.of(Sample.of(rows.with_columns(alike=pl.lit(0.5)), p="alike", k=k), RANKED, **draw)
+    return Resampled(found.value | alike.value, found.drawn | alike.drawn)
 
 
 def _independent(counted: dict[str, Any]) -> dict[str, float | None]:

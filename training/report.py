@@ -5,6 +5,7 @@ equal input, equal bytes.
 What a report does not hold has its section all the same, with a sentence that says why it is empty.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -28,6 +29,21 @@ SHOWN = {
     "brier_skill": ("Brier skill", "{:.3f}"),
     "pr_auc": ("PR-AUC", "{:.3f}"),
     "log_loss": ("log loss", "{:.4f}"),
+}
+#: Metric -> what it says, to somebody who meets it for the first time.
+MEANINGS = {
+    "auc": "How often one who left was ranked above one who stayed: 0.5 is chance, 1 never errs.",
+    "top_decile_lift": "How many times as many left in the tenth ranked highest as in a tenth drawn at random.",
+    "precision_at_k": "The share of a list, as long as the team can call, that left.",
+    "revenue_captured": "The share of the revenue lost that lay in the tenth ranked highest by probability times "
+    "monthly revenue (MRR).",
+    "observed_expected": "Exits that happened over exits predicted: 1 is right, above 1 more left than was said.",
+    "calibration_slope": "Whether the differences between customers are right: 1; below 1 they are overstated, above "
+    "1 understated.",
+    "brier_skill": "The share of the squared error of saying the same of everybody that is gone. Where few leave, .05 "
+    "is good.",
+    "pr_auc": "The share that left, averaged over lists of every length; of a list drawn at random, that of everybody.",
+    "log_loss": "How surprising the outcomes were to the probabilities: less is better. Compare within one table only.",
 }
 #: Template and anchor -> heading, in the order of the page.
 SECTIONS = {
@@ -114,13 +130,15 @@ def _render(
         "said": _said, "number": _number, "told": _told, "words": _words, "keys": _keys, "without": _without,
         "day": lambda moment: str(moment)[:10], "rivals": _rivals, "lines": _lines, "flat": _flat,
         "firm": lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
+        "defined_in": _defined_in, "settings": _settings,
         "label": lambda name: label(model, name), "known": lambda values: _without(values, ()),
 "unit": lambda name: unit(model, name),
     }  # fmt: skip
     context = {
         "model": model, "report": report, "figures": drawn, "told": _derived(model, report, origin),
         "tiles": summary.tiles(report), "why": {"no_metrics": _no_metrics(report)},
-        "sections": list(SECTIONS.items()), "pages": PAGES, "shown": SHOWN, "questions": QUESTIONS, "names": NAMES,
+        "sections": list(SECTIONS.items()), "pages": PAGES, "shown": SHOWN, "meanings": MEANINGS,
+        "questions": QUESTIONS, "names": NAMES,
         "rival_names": RIVALS,
         "kinds": KINDS, "left_out": LEFT_OUT, "subtypes": SUBTYPES, "printed_grid": PRINTED_GRID,
         "printed_lines": PRINTED_LINES,
@@ -132,6 +150,7 @@ def _derived(model: ChurnModel, report: Mapping[str, Any], origin: Mapping[str, 
     held = cards(model)
     return {
         "history": model.columns.source == "history",
+        "counted": summary.counted(report),
         "uses": summary.uses(model, report),
         "misuses": summary.misuses(report),
         "blind": summary.blind(model, report),
@@ -153,6 +172,22 @@ def _no_metrics(report: Mapping[str, Any]) -> str:
 def _rivals(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The names of everything some target was compared with."""
     return list(dict.fromkeys(name for found in metrics.values() for name in found.get("gain") or {}))
+
+
+def _defined_in(metrics: Mapping[str, Mapping[str, Any]], name: str) -> bool:
+    """Whether a metric is defined for any target."""
+    return any((found.get(name) or {}).get("value") is not None for found in metrics.values())
+
+
+def _settings(values: Mapping[str, Any], within: str = "") -> str:
+    """What was configured, one line each, as a configuration file may hold it; what is empty left out."""
+    lines = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            lines.append(_settings(value, f"{within}{name}."))
+        elif value not in (None, []):
+            lines.append(f"{within}{name} = {json.dumps(value, ensure_ascii=False)}")
+    return "\n".join(filter(None, lines))
 
 
 def _said(estimate: Mapping[str, float | None] | None, form: str) -> str:

@@ -80,8 +80,11 @@ def _gain(
 def _decided(gain: dict[str, dict[str, float | None]], blocks: int, champion: str, challenger: str) -> tuple[str, str]:
     if blocks < LEAST_BLOCKS:
         return champion, f"tested on {blocks} blocks of time, where {LEAST_BLOCKS} are needed to change the kind"
-    if not (gain["log_loss"]["low"] or 0.0) > 0:
-        return champion, f"the gain of {challenger} in log_loss is not beyond doubt; the simpler stays"
+    low, high = gain["log_loss"]["low"], gain["log_loss"]["high"]
+    if high is not None and high < 0:
+        return champion, f"{challenger} are worse in log loss, beyond doubt; the simpler stays"
+    if not (low or 0.0) > 0:
+        return champion, f"the gain of {challenger} in log loss is not beyond doubt; the simpler stays"
     if (gain["top_decile_lift"]["value"] or 0.0) < 0:
         return champion, f"the lift of the top tenth falls with {challenger}; the simpler stays"
-    return challenger, f"{challenger} gain in log_loss beyond doubt, and the lift of the top tenth does not fall"
+    return challenger, f"{challenger} gain in log loss beyond doubt, and the lift of the top tenth does not fall"

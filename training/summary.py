@@ -15,10 +15,16 @@ def tiles(report: Report) -> list[dict[str, str]]:
     target = "silent" if "silent" in metrics else next(iter(metrics), None)
     if target is None:
         return []
-    return [tile | {"target": target} for tile in _tiles(metrics[target], target)]
+    return [tile | {"target": target} for tile in _tiles(metrics[target], target, counted(report))]
 
 
-def _tiles(found: Mapping[str, Any], target: str) -> Iterator[dict[str, str]]:
+def counted(report: Report) -> str:
+    """What one piece of evidence is: an account, or a row of a table that names none (rows alike are one)."""
+    nameless = bool(report.get("table")) and not (report.get("label") or {}).get("id")
+    return "different rows" if nameless else "accounts"
+
+
+def _tiles(found: Mapping[str, Any], target: str, counted: str) -> Iterator[dict[str, str]]:
     left = "left silently" if target == "silent" else "left"
     quiet = found.get("quiet") or {}
     auc, where = (quiet["auc"], "Among quiet customers, pairs") if quiet.get("auc") else (found["auc"], "Pairs")
@@ -36,7 +42,7 @@ def _tiles(found: Mapping[str, Any], target: str) -> Iterator[dict[str, str]]:
         yield {"number": f"{100 * ratio['value']:.0f} per 100", "says": said}
     yield {
         "number": f"{found['n_events']:,}",
-        "says": f"Accounts that {left} carry all this evidence, of {found['n_accounts']:,} looked at.",
+        "says": f"{counted.capitalize()} that {left} carry all this evidence, of {found['n_accounts']:,} looked at.",
     }
 
 
@@ -69,6 +75,9 @@ def _uses(model: ChurnModel, report: Report) -> Iterator[str]:
         yield f"For finance: the revenue at risk, a sum of probabilities whose level held on {_unseen(report)}."
     else:
         yield f"For finance: comparisons only. The level of the probabilities was not confirmed on {_unseen(report)}."
+    if report.get("service_signal") == "nothing":
+        yield "For a conversation: reasons that lie in the contract. That service tells more was not shown."
+        return
     yield "For a conversation: the reasons, as where to look first; each is a table value printed in this report."
 
 

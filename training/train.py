@@ -399,4 +399,6 @@ def _unmeasured(rows: Rows, phase: str) -> list[str]:
         f"{rows.silent_events} accounts are known to have left silently; from {fitting.P1_EVENTS} on, {phase} ends "
         "and the probabilities are calibrated on your own exits."
     )
-    return [f"{experts.STATUS.capitalize()}: {why}"]
+    return [
+        f"Nothing was fitted and nothing tested: the expert's scorecard serves, its probabilities uncalibrated. {why}"
+    ]

@@ -122,7 +122,7 @@ def test_the_folds_find_the_fitted_model_better_than_the_base_rate(trained):
     found = judge("folds", tested, "0" * 64)
     assert found.verdict == "better"
     report = trained.report["metrics"]["silent"]["gain"]["base"]
-    assert found.targets["silent"]["gain"]["auc"]["value"] == report["auc"]["value"]
+    assert found.targets["silent"]["gain"]["log_loss"]["value"] == report["log_loss"]["value"]
     assert f"{trained.report['metrics']['silent']['n_events']} of which left silently" in found.sentence
 
 

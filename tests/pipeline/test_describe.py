@@ -58,8 +58,13 @@ class TestTheVerdict:
         assert sentence.endswith("; with them the model ranks worse than contract terms alone.")
 
     def test_nothing_shown_is_not_nothing_possible(self):
-        _, sentence = service_verdict(churn(gain=(0.01, -0.02, 0.04), events=60))
-        assert sentence.endswith("; with 60 exits a gain of up to 0.040 is not ruled out.")
+        verdict, sentence = service_verdict(churn(gain=(0.01, -0.02, 0.04), events=60))
+        assert verdict == "nothing"
+        assert "nothing" not in sentence
+        assert sentence == (
+            "That service signals add to what contract terms tell about churn is not shown (gain in AUC +0.010, 95 % "
+            "interval -0.020 to +0.040); with 60 exits a gain of up to 0.040 is not ruled out."
+        )
 
     @pytest.mark.parametrize(
         ("gain", "verdict"),
@@ -94,7 +99,7 @@ def sentence_about(found, words):
 class TestSentences:
     def test_evidence(self):
         said = sentence_about(describe(churn()), "This rests on")
-        assert said.startswith("This rests on 172 customers who left, among 1100 looked at on 18 days")
+        assert said.startswith("This rests on 172 customers who left, among 1,100 looked at on 18 days")
 
     def test_few_exits_say_what_differences_mean(self):
         said = sentence_about(describe(churn(events=60)), "With 60 exits, differences")

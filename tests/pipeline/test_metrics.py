@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 from models.errors import ContractError
 from tests.pipeline.samples import sample
 from training.metrics import COMPARED, estimate, evaluate, lead_time, paired, reliability
-from training.sample import METRICS, NAMES, hanley_mcneil, measure
+from training.sample import METRICS, NAMES, Sample, hanley_mcneil, measure
 
 T = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -334,6 +334,21 @@ class TestEvaluate:
             assert won["auc"]["value"] == pytest.approx(found["auc"]["value"] - 0.5)
             assert won["auc"]["low"] > 0
             assert won["brier"]["value"] > 0
+
+    def test_the_base_rate_of_each_fold_ranks_nobody(self):
+        """Left out of its own fold's rate, a fold in which many left is told a low one: an order worse than chance."""
+        s = random_sample(12)
+        fold = s.account % 5
+        rates = np.array([s.y[fold != i].mean() for i in range(5)])
+        found = evaluate(rows(s, p_base=pl.Series(rates[fold])), against=["base"], resamples=20)
+        for name in ("auc", "top_decile_lift"):
+            level = {"auc": 0.5, "top_decile_lift": 1.0}[name]
+            assert found["gain"]["base"][name] == pytest.approx({k: v - level for k, v in found[name].items()})
+        told = measure(Sample.of(rows(s, p=pl.Series(rates[fold]))))
+        assert told["auc"] < 0.5
+        assert found["gain"]["base"]["log_loss"]["value"] == pytest.approx(
+            told["log_loss"] - found["log_loss"]["value"]
+        )
 
     def test_lead_time(self):
         # Ten accounts at two moments; a list is the first one. Anna, first on 5 January, decides 60 days later;

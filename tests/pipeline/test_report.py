@@ -1,8 +1,10 @@
 """The report and the card: complete, self-contained, readable aloud, and the same bytes every time."""
 
 import re
+import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from html.parser import HTMLParser
 from typing import ClassVar
 
@@ -11,6 +13,7 @@ import pytest
 
 from models.history import History
 from models.model import ChurnModel
+from models.schema import Schema
 from models.scorecard import GridTerm, Scorecard, Term
 from training import artefact, collect, plots, report, shapes
 from training.figures import cards as cards_of
@@ -205,6 +208,37 @@ def test_the_card_has_the_sections_of_the_convention(made: tuple[Trained, str]) 
     ]  # fmt: skip
     assert "Undefined" not in text
     assert "- **Seed**: `3`" in text
+
+
+def test_the_configuration_is_printed_as_a_file_may_hold_it(small: ChurnModel) -> None:
+    given = {"blocks": 4, "label": {"horizon_days": 60}, "measures": {}, "allow_leak": [], "expert": 'a "file"'}
+    text = report.page(small, BARE, {"configuration": given})
+    (printed,) = re.findall(r"<pre>(.*?)</pre>", text, re.DOTALL)
+    assert tomllib.loads(unescape(printed)) == {"blocks": 4, "label": {"horizon_days": 60}, "expert": 'a "file"'}
+
+
+def test_every_number_of_the_quality_table_is_explained() -> None:
+    assert set(report.MEANINGS) == set(report.SHOWN)
+
+
+def test_a_table_that_names_no_accounts_is_told_in_rows(small: ChurnModel) -> None:
+    measured = {**dict.fromkeys(report.SHOWN, estimate(0.5)), "revenue_captured": None, "n_rows": 7043} | {
+        "n_events": 1857, "n_accounts": 7003, "base_rate": 0.27, "gain": {},
+    }  # fmt: skip
+    told = BARE | {"metrics": {"churn": measured}, "table": {"folds": 5, "tested": "random groups"}}
+    of_a_table = replace(small, silent=None, columns=Schema("table", small.columns.columns))
+    for label, counted in (({"id": ""}, "different rows"), ({"id": "customer"}, "accounts")):
+        page, card = (write(of_a_table, told | {"label": label}) for write in (report.page, report.card))
+        assert f"{counted.capitalize()} that left carry all this evidence, of 7,003 looked at." in page
+        assert f"7,043 rows of 7,003 {counted}, 1,857 of which left" in card
+        assert "lost revenue in the top tenth" not in card
+        assert "monitor" not in card
+        assert "surveys" not in card
+
+
+def test_where_service_was_not_shown_to_matter_no_reason_of_it_is_offered(small: ChurnModel) -> None:
+    for signal, offered in (("nothing", "reasons that lie in the contract"), ("adds", "the reasons, as where to look")):
+        assert offered in report.page(small, BARE | {"service_signal": signal})
 
 
 def test_overruled_leakage_is_told_in_both(trained: Trained) -> None:
