@@ -33,6 +33,7 @@ from models.imports.text import (
     read_bytes,
     read_header,
     to_utf8,
+    with_newlines,
 )
 
 #: Names of the columns that say where a row stands, in every frame of this package.
@@ -102,9 +103,7 @@ def is_parquet(path: Path) -> bool:
 
 def read_text(text: Text, file: str, delimiter: str | None = None) -> Raw:
     """Read a CSV file."""
-    content = text.content
-    if b"\n" not in content:
-        content = content.replace(b"\r", b"\n")
+    content = with_newlines(text.content)
     header = read_header(content, file, delimiter)
     end = len(content)
     while end > header.offset and content[end - 1] in b"\r\n":

@@ -144,13 +144,19 @@ def _unknown(data: bytes) -> Text:
         return Text(data.decode("latin-1").encode("utf-8"), "latin-1")
 
 
+def with_newlines(content: bytes) -> bytes:
+    """The same with newlines where lines end with returns alone, as old spreadsheets write them."""
+    return content if b"\n" in content else content.replace(b"\r", b"\n")
+
+
 def read_header(content: bytes, name: str, declared: str | None = None) -> Header:
     """Column names and delimiter from the first record that is not empty.
 
     A spreadsheet's `sep=;` line above the header is obeyed. Raises `ContractError` for an empty file, a
     repeated column name, or a delimiter that is not one character.
     """
-    text = content[:BEGINNING].decode("utf-8", errors="ignore")
+    content = with_newlines(content[:BEGINNING])
+    text = content.decode("utf-8", errors="ignore")
     if "\x00" in text[:1000]:
         raise ContractError(f"{name} looks like UTF-16 without a byte order mark; declare the encoding.")
     offset, line = 0, 1
@@ -161,6 +167,8 @@ def read_header(content: bytes, name: str, declared: str | None = None) -> Heade
         offset, line = text.find("\n", offset) + 1, line + 1
     if not text[offset:].strip():
         raise ContractError(f"{name} is empty; expected a line of column names.")
+    if len(content) == BEGINNING and "\n" not in text[offset:]:
+        raise ContractError(f"The column names of {name} take more than {BEGINNING // 1024} kB; leave columns out.")
     delimiter = declared or _detect_delimiter(text, offset)
     if len(delimiter) != 1:
         raise ContractError(f"The delimiter {delimiter!r} declared for {name} must be one character.")
@@ -174,7 +182,14 @@ def read_header(content: bytes, name: str, declared: str | None = None) -> Heade
 
 def _detect_delimiter(content: str, offset: int) -> str:
     first = content[offset : content.find("\n", offset) + 1 or len(content)]
-    return max(DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark))))
+
+    def fields(mark: str) -> int:
+        try:
+            return len(next(csv.reader([first], delimiter=mark)))
+        except csv.Error:  # taken apart wrongly, one field may be longer than any can be
+            return 0
+
+    return max(DELIMITERS, key=fields)
 
 
 def _first_record(content: str, offset: int, delimiter: str) -> tuple[tuple[str, ...], int, int]:

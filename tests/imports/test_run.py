@@ -304,3 +304,19 @@ def test_rows_that_were_acknowledged_survive_kill_9(databases: Databases, tmp_pa
         run(tmp_path, sink=Sink(engine))
         assert (count(engine, "accounts"), count(engine, "interactions")) == (50, total)
         engine.dispose()
+
+
+@pytest.mark.parametrize("extra", [0, 7_000])
+def test_lines_that_end_with_returns_alone_and_a_very_long_header_are_read(tmp_path: Path, extra: int) -> None:
+    names = "".join(f",a_column_of_an_export_{i}" for i in range(extra))
+    cells = "".join(",1" for _ in range(extra))
+    (tmp_path / "accounts.csv").write_bytes(b"account_id\ra\r")
+    row = f"interaction_id,account_id,opened_at{names}\ri1,a,2026-03-02T08:00:00Z{cells}\r"
+    (tmp_path / "interactions.csv").write_bytes(row.encode())
+    assert run(tmp_path).tables["interactions"].accepted == 1
+
+
+def test_a_header_without_end_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_text("account_id," + "x" * 300_000 + "\na,1\n")
+    with pytest.raises(ContractError, match="take more than 256 kB"):
+        run(tmp_path)
