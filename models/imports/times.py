@@ -93,9 +93,22 @@ def read_times(cells: pl.Series, formats: tuple[str, ...] = (), timezone: str | 
     """Read trimmed text cells (null: unknown). `formats`, when given, are the only ones understood;
     `timezone` is what cells without an offset are local to."""
     instants = _cascade(cells, [f for f in formats or _AWARE_FORMATS if _has_offset(f)], INSTANT)
+    if not formats:
+        instants = _spelt_out(cells, instants)
     rest = cells.zip_with(instants.is_null(), _nulls(cells.dtype, len(cells)))
     local = _cascade(rest, [f for f in formats or _NAIVE_FORMATS if not _has_offset(f)], _NAIVE)
     return _combine(cells.is_not_null(), instants, local, timezone)
+
+
+def _spelt_out(cells: pl.Series, instants: pl.Series) -> pl.Series:
+    """The same with what warehouses write: `2026-03-02 08:00:00 UTC`. Other zones' short names mean several things
+    and stay unread."""
+    named = cells.str.ends_with(" UTC").fill_null(False) & instants.is_null()
+    if not named.any():
+        return instants
+    marked = cells.filter(named).str.strip_suffix(" UTC") + "Z"
+    read = _cascade(marked, list(_AWARE_FORMATS), INSTANT)
+    return instants.scatter(named.arg_true(), read)
 
 
 def read_local(local: pl.Series, timezone: str | None) -> Times:

@@ -154,3 +154,13 @@ def test_gaps_and_folds_are_what_the_standard_library_says(zone: str, year: int,
     early, late = (local.replace(tzinfo=ZoneInfo(zone), fold=fold).utcoffset() for fold in (0, 1))
     times = read_times(pl.Series([local.isoformat()]), timezone=zone)
     assert (times.gaps, times.folds) == (int(early < late), int(early > late))  # type: ignore[operator]
+
+
+def test_utc_may_be_spelt_out_and_no_other_zone() -> None:
+    cells = "2026-03-02 08:00:00 UTC", "2026-03-02T08:00:00.000 UTC", "2026-03-02 08:00:00+00", "2026-03-02 08:00 UTC"
+    assert instants(*cells) == [EIGHT] * 4
+    times = read_times(pl.Series(["2026-03-02 08:00:00 CST", "2026-03-02 08:00:00 UTC", None, "x UTC"]))
+    assert times.instants.to_list() == [None, EIGHT, None, None]
+    assert times.bad.to_list() == [True, False, False, True]
+    # a declared format is the only one
+    assert instants("2026-03-02 08:00:00 UTC", formats=("%Y-%m-%d %H:%M:%S",), timezone="UTC") == [None]
