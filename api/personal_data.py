@@ -27,7 +27,8 @@ LIMIT, MOST = 1000, 10_000
 
 #: What an erasure here cannot reach.
 NOT_ERASED = (
-    "Backups of the database, until they are rotated.",
+    "Backups of the database, until they are rotated; and what PostgreSQL keeps of deleted rows in its files until it "
+    "uses their space again.",
     "Lists, exports and reports that were downloaded, and webhooks that were delivered: their receivers have them.",
     "The systems the rows came from.",
     "The audit log, which only grows: who changed what of an account names its id.",

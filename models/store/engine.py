@@ -27,6 +27,8 @@ CACHE_KIBIBYTES = 64 * 1024
 #: once; after a scoring run, which reads for minutes and keeps the log from being recycled, it shrinks to this.
 LOG_BYTES = 64 * 1024 * 1024
 PAGE_BYTES = 4096
+#: The longest run of zeros with which free pages are overwritten.
+WIPED_BYTES = 16 * 1024 * 1024
 #: What a connection asks for unless the address says otherwise. Seconds.
 POSTGRESQL = {"application_name": "ebbtide", "connect_timeout": 10}
 
@@ -147,8 +149,9 @@ def writing(target: Engine | Connection) -> Iterator[Connection]:
 
 @contextmanager
 def overwriting(engine: Engine) -> Iterator[Connection]:
-    """A transaction like `writing` whose deleted rows do not stay readable in the file of SQLite: pages that become
-    free are overwritten, too, and the log is emptied into the file, unless somebody is reading from it just then."""
+    """A transaction like `writing` whose deleted rows do not stay readable in the file of SQLite: pages that are free or
+    become free are overwritten, too, and the log is emptied into the file, unless somebody is reading from it just
+    then."""
     if engine.dialect.name != "sqlite":
         with writing(engine) as conn:
             yield conn
@@ -162,7 +165,22 @@ def overwriting(engine: Engine) -> Iterator[Connection]:
                 yield began
         finally:
             raw.execute("PRAGMA secure_delete = FAST").fetchall()
+        with writing(conn) as began:
+            _overwrite_free_pages(began)
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _overwrite_free_pages(conn: Connection) -> None:
+    """Old lists, scores and moved rows lie in pages that became free when nobody asked for more: all of them are taken
+    into use once, filled with zeros, and given back."""
+    free, size = (int(conn.exec_driver_sql(f"PRAGMA {name}").scalar_one()) for name in ("freelist_count", "page_size"))
+    if not free:
+        return
+    conn.exec_driver_sql("CREATE TABLE overwritten (zeros BLOB)")
+    for start in range(0, free * size, WIPED_BYTES):
+        part = min(WIPED_BYTES, free * size - start)
+        conn.exec_driver_sql("INSERT INTO overwritten VALUES (zeroblob(?))", (part,))
+    conn.exec_driver_sql("DROP TABLE overwritten")
 
 
 def one_at_a_time(conn: Connection, work: str) -> None:

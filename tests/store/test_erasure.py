@@ -137,6 +137,11 @@ def test_the_file_itself_holds_nothing_of_it_any_more(sqlite_store: Engine) -> N
     fill(sqlite_store)
     many = [{"interaction_id": f"n{i}", "account_id": "acme", "opened_at": T} for i in range(2_000)]
     upsert(sqlite_store, "interactions", rows("interactions", *many))
+    with sqlite_store.begin() as conn:  # an old list, say: its pages are free before anybody asks for an erasure
+        conn.exec_driver_sql("CREATE TABLE old (name TEXT)")
+        conn.exec_driver_sql("INSERT INTO old VALUES (?)", ("Acme GmbH " * 5_000,))
+    with sqlite_store.begin() as conn:
+        conn.exec_driver_sql("DROP TABLE old")
     path = Path(sqlite_store.url.database or "")
     files = (path, path.with_name(f"{path.name}-wal"))
     assert any(b"acme" in file.read_bytes() for file in files)
