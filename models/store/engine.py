@@ -149,7 +149,7 @@ def writing(target: Engine | Connection) -> Iterator[Connection]:
 
 @contextmanager
 def overwriting(engine: Engine) -> Iterator[Connection]:
-    """A transaction like `writing` whose deleted rows do not stay readable in the file of SQLite: pages that are free or
+    """A transaction like `writing` whose deleted rows do not stay readable in the file of SQLite: pages that are or
     become free are overwritten, too, and the log is emptied into the file, unless somebody is reading from it just
     then."""
     if engine.dialect.name != "sqlite":
