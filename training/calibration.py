@@ -132,8 +132,10 @@ class Calibrated:
 
 
 def calibrate(forward: Forward) -> Calibrated:
-    """Choose and fit the correction; every block is corrected with what blocks before it had told only."""
-    fits = {kind: _by_block(forward, kind) for kind in SERVED}
+    """Choose and fit the correction; every block is corrected with what blocks before it had told only. Where no row
+    has a segment, none is asked about."""
+    served = SERVED if any(name is not None for name in forward.segments) else SERVED[:-1]
+    fits = {kind: _by_block(forward, kind) for kind in served}
     z = forward.z.copy()
     by_block = {}
     for block in sorted(forward.told):
@@ -143,7 +145,7 @@ def calibrate(forward: Forward) -> Calibrated:
     tested = tuple(block for block, told in forward.told.items() if told)
     kind = _best(forward, fits, tested)
     final = fitted(forward, kind)
-    tried: dict[str, Floats | None] = {name: fits[name] for name in SERVED[1:]}
+    tried: dict[str, Floats | None] = {name: fits[name] for name in served[1:]}
     tried |= {name: _bent(forward, make, tested) for name, make in _BENT.items()}
     gain = {name: None if it is None else _gain(forward, fits["none"], it, tested) for name, it in tried.items()}
     report = {**final.to_plain(), "by_block": by_block, "gain": gain, "not_served": list(_BENT)}
@@ -196,7 +198,7 @@ def _best(forward: Forward, fits: dict[str, Floats], blocks: Sequence[int]) -> s
     """The simplest kind that no other beats on these blocks."""
     tested = [block for block in blocks if forward.told[block]]
     best = "none"
-    for kind in SERVED[1:]:
+    for kind in [*fits][1:]:
         gain = _gain(forward, fits[best], fits[kind], tested)
         if gain is not None and gain["low"] > 0:
             best = kind

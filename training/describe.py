@@ -271,6 +271,17 @@ def describe_table(churn: Evaluation) -> list[str]:
     return [*_signal(churn), *_top(churn, "left"), *_calibration(churn, "exits"), *_cost(churn)]
 
 
+def corrected(calibration: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each correction that is served: what was measured above had not all of it."""
+    for found in calibration.values():
+        if found["kind"] != "none":
+            yield (
+                "What these rows told of level and slope of the probabilities is built into the model that serves: "
+                f"log-odds times {found['slope']:.2f}, then {found['intercept']:+.2f}. The measurements above had only "
+                "what earlier rows told."
+            )
+
+
 def _signal(found: Evaluation) -> Iterator[str]:
     auc = found["auc"]
     if auc["low"] is not None and auc["low"] <= 0.5:

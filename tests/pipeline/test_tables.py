@@ -374,6 +374,44 @@ def test_with_a_time_column_folds_go_forward() -> None:
         folding.folds(y, np.arange(2000) // 2, moments, 900, seed=0)
 
 
+def test_a_block_is_told_the_earlier_ones_whose_labels_were_all_known_when_it_began() -> None:
+    days = np.repeat(np.arange(0, 1000, 2), 4)
+    moments = pl.Series([NOW + timedelta(days=int(day)) for day in days])
+    y = (np.arange(len(days)) % 3 == 0).astype(np.float64)
+
+    def told(horizon: int) -> dict[int, tuple[int, ...]]:
+        return {fold.block: fold.told for fold in folding.folds(y, np.arange(len(y)), moments, horizon, seed=0)}
+
+    # blocks of 200 days, begun on days 400, 600 and 800
+    assert told(0) == {0: (), 1: (0,), 2: (0, 1)}
+    assert told(90) == {0: (), 1: (), 2: (0,)}
+    assert told(300) == {0: (), 1: (), 2: ()}
+
+
+def test_a_level_that_changes_in_time_is_corrected_by_later_labels(tmp_path: Path) -> None:
+    dice = np.random.default_rng(0)
+    table = []
+    for i in range(3000):
+        day, calls = int(dice.integers(0, 1000)), int(dice.poisson(1.5))
+        left = dice.random() < 1 / (1 + np.exp(0.5 - 0.5 * calls + 2.5 * day / 1000))
+        month = (date(2023, 1, 1) + timedelta(days=day)).isoformat()
+        table.append({"customer": f"C{i}", "month": month, "calls": str(calls), "left": str(int(left))})
+    names = Names("left", "customer", "month")
+    linear = Config(table=TableConfig(members=("linear",), horizon_days=30))
+    made = train(write(tmp_path / "t.csv", table), names, linear)
+    found = artefact.plain(made.report)["calibration"]["churn"]
+    assert found["kind"] in ("level", "line")
+    assert found["intercept"] < -0.4
+    assert set(found["gain"]) == {"level", "line", "beta", "isotonic"}
+    # a month after the last row, where the fit alone would promise what was true long before
+    calls = dice.poisson(1.5, 20_000).astype(np.float64)
+    truth = expit(-0.5 + 0.5 * calls - 2.5 * 1.03).mean()
+    z = made.model.churn.log_odds({"calls": calls})
+    served, uncorrected = expit(z).mean(), expit((z - found["intercept"]) / found["slope"]).mean()
+    assert abs(truth - served) < abs(truth - uncorrected) / 2
+    assert any("built into the model that serves" in said for said in made.report["verdicts"])
+
+
 # --- a model ---
 
 

@@ -30,10 +30,13 @@ LEAST = 20
 
 @dataclass(frozen=True)
 class Fold:
-    """Row positions to learn from and to test."""
+    """Row positions to learn from and to test. Forward in time: which `block` is tested, and the earlier ones whose
+    labels had all been `told` when it began."""
 
     train: Rows
     test: Rows
+    block: int = 0
+    told: tuple[int, ...] = ()
 
 
 def folds(y: npt.NDArray[np.float64], groups: Rows, moments: pl.Series, horizon_days: int, seed: int) -> list[Fold]:
@@ -77,10 +80,14 @@ def _forward(groups: Rows, moments: pl.Series, horizon: timedelta, seed: int) ->
     half = dealt(groups, HALVES, seed)
     edges = np.quantile(at, np.linspace(LEARNT_FIRST, 1, BLOCKS + 1), method="higher")
     edges[-1] += 1
-    for begin, end in pairwise(edges):
+    ends: dict[int, int] = {}
+    for block, (begin, end) in enumerate(pairwise(edges)):
         tested = (at >= begin) & (at < end)
         if not tested.any():
             continue
-        known = at + horizon // timedelta(microseconds=1) <= at[tested].min()
+        begun, ahead = at[tested].min(), horizon // timedelta(microseconds=1)
+        known = at + ahead <= begun
+        told = tuple(other for other, last in ends.items() if last + ahead <= begun)
+        ends[block] = int(at[tested].max())
         for k in range(HALVES):
-            yield Fold(np.flatnonzero(known & (half != k)), np.flatnonzero(tested & (half == k)))
+            yield Fold(np.flatnonzero(known & (half != k)), np.flatnonzero(tested & (half == k)), block, told)

@@ -27,8 +27,9 @@ from models.schema import Schema
 from models.scorecard import Columns
 from training import collect, leakage
 from training.additive import fitter
+from training.calibration import Calibrated, Forward, calibrate
 from training.deployment import shift_of_table
-from training.describe import describe_table
+from training.describe import corrected, describe_table
 from training.describe_lists import table_in_service
 from training.fingerprint import content_hash
 from training.metrics import evaluate
@@ -106,15 +107,17 @@ def _train(
     announce(checked["sentences"])
     cut = folds(made.y, made.groups, made.moments, config.table.horizon_days, config.seed)
     read = columns(made.frame, made.schema)
-    tested, predicted = _out_of_fold(made, read, cut, config, progress)
+    out = _out_of_fold(made, read, cut, config, progress)
+    tested, predicted = out.rows, out.p
     progress("measuring, with intervals by group")
     rows = _tested_rows(made, tested, predicted)
     evaluated = evaluate(rows, against=RIVALS, k=config.capacity, seed=config.seed)
     before = previous.compare(served, made.frame[tested], made.schema, rows, k=config.capacity, seed=config.seed)
     progress("fitting on everything")
     fitted = _fit(made.schema, read, made.y, made.groups, config, progress)
-    moved = shift_of_table(fitted.card, read, made.y, config.deployment)
-    card = moved.applied(fitted.card)
+    card = out.calibrated.final.applied(fitted.card) if out.calibrated else fitted.card
+    moved = shift_of_table(card, read, made.y, config.deployment)
+    card = moved.applied(card)
     model = ChurnModel(
         churn=card,
         silent=None,
@@ -132,8 +135,9 @@ def _train(
         "fit": fitted.report,
         "deployment": {"churn": moved.report},
         "previous": before,
+        **({"calibration": {"churn": out.calibrated.report}} if out.calibrated else {}),
     }
-    report["verdicts"] += table_in_service(before)
+    report["verdicts"] += [*corrected(report.get("calibration", {})), *table_in_service(before)]
     return Trained(model, report, {"fitted": fitted.estimator, "columns": list(made.schema.names)})
 
 
@@ -195,10 +199,17 @@ def _fit(
     return fitter.fit(read, y, groups, directions=directions, seed=seed, members=members, progress=progress)
 
 
-def _out_of_fold(
-    made: Table, read: Columns, cut: Sequence[Fold], config: Config, progress: Progress
-) -> tuple[npt.NDArray[np.intp], dict[str, Floats]]:
-    """Positions of the tested rows, ascending, and their probabilities by the model and its rivals."""
+@dataclass(frozen=True)
+class _OutOfFold:
+    """Positions of the tested rows, ascending; their probabilities by the model and its rivals; and, forward in time,
+    what later labels said about level and slope of the model's."""
+
+    rows: npt.NDArray[np.intp]
+    p: dict[str, Floats]
+    calibrated: Calibrated | None
+
+
+def _out_of_fold(made: Table, read: Columns, cut: Sequence[Fold], config: Config, progress: Progress) -> _OutOfFold:
     parts: list[dict[str, Floats]] = []
     for number, fold in enumerate(cut, 1):
 
@@ -210,11 +221,25 @@ def _out_of_fold(
         told("the models it is measured against")
         asked = {name: values[fold.test] for name, values in read.items()}
         parts.append(
-            {"p": expit(fitted.card.log_odds(asked))} | rivals(made.frame, made.y, fold.train, fold.test, config.seed)
+            {"z": fitted.card.log_odds(asked)} | rivals(made.frame, made.y, fold.train, fold.test, config.seed)
         )
     where = np.concatenate([fold.test for fold in cut])
     order = np.argsort(where)
-    return where[order], {name: np.concatenate([part[name] for part in parts])[order] for name in ("p", *RIVALS)}
+    found = {name: np.concatenate([part[name] for part in parts])[order] for name in ("z", *RIVALS)}
+    rows, z = where[order], found.pop("z")
+    calibrated = None
+    if _timed(made):
+        block = np.concatenate([np.full(len(fold.test), fold.block) for fold in cut])[order]
+        before = {fold.block: fold.told for fold in cut}
+        nobody = np.full(len(rows), None, dtype=object)
+        calibrated = calibrate(Forward(z, made.y[rows], made.groups[rows], nobody, block, before))
+        z = calibrated.z
+    return _OutOfFold(rows, {"p": expit(z), **found}, calibrated)
+
+
+def _timed(made: Table) -> bool:
+    """Whether the test goes forward in time."""
+    return not made.moments.has_nulls() and made.moments.n_unique() > 1
 
 
 def _tested_rows(made: Table, tested: npt.NDArray[np.intp], predicted: dict[str, Floats]) -> pl.DataFrame:
@@ -251,7 +276,7 @@ def _report(made: Table, names: Names, evaluated: dict[str, Any], checked: dict[
                 for c in made.inferred
             ],
             "folds": fits,
-            "tested": "forward in time" if not made.moments.has_nulls() and first != last else "random groups",
+            "tested": "forward in time" if _timed(made) else "random groups",
         },
         "leakage": checked,
         "metrics": {"churn": evaluated},
