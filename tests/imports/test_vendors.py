@@ -1,14 +1,21 @@
 """Helpdesk exports as vendors lay them out: what each mapping makes of a few tickets followed by hand."""
 
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
 
 from models.history import History
 from models.imports.mapping import parse
-from models.imports.run import read_folder
+from models.imports.run import read_folder, run
+from models.store.tables import CONTRACT
+from models.store.upsert import Sink
 from tests.imports.shared import shared_data
 
 
@@ -115,6 +122,12 @@ def test_zendesk(tmp_path: Path) -> None:
     assert waiting["issue_id"] is None
 
 
+def test_zendesk_as_a_database_writes_what_is_true(tmp_path: Path) -> None:
+    files = ZENDESK | {"ticket_comment_data": ZENDESK["ticket_comment_data"].replace("TRUE", "t").replace("FALSE", "f")}
+    frames, _ = read_folder(lay_out(tmp_path, files), "zendesk")
+    assert rows(frames["interactions"])["70"]["first_response_at"] == at("2025-05-01 11:00")
+
+
 def test_zendesk_without_the_optional_files(tmp_path: Path) -> None:
     slim = {name: text for name, text in ZENDESK.items() if name != "ticket_tag_data"}
     frames, _ = read_folder(lay_out(tmp_path, slim), "zendesk")
@@ -192,6 +205,41 @@ def test_a_reopened_ticket_was_open_in_between(tmp_path: Path) -> None:
     history = History.from_frames(frames)
     then = rows(history.known_at(at("2025-05-05 00:00")).interactions)["70"]
     assert (then["resolved_at"], then["reopened_at"], then["reopens"], then["outcome"]) == (None, None, None, None)
+
+
+def lines(text: str, keep: Callable[[str], bool]) -> str:
+    """A file with its header and some of its rows."""
+    head, *rest = text.strip().splitlines()
+    return "\n".join([head, *(line for line in rest if keep(line))])
+
+
+def test_a_nightly_pull_of_changed_tickets_with_their_whole_history_is_as_good_as_everything(
+    store: Engine, tmp_path: Path
+) -> None:
+    """As `docs/live-doors.md` has it: first all there was by 5 May, then the tickets that changed since."""
+    contacts = CONTRACT["interactions"]
+    known = sa.select(contacts, CONTRACT["surveys"].c.score).outerjoin(
+        CONTRACT["surveys"], CONTRACT["surveys"].c.interaction_id == contacts.c.interaction_id
+    )
+
+    def pulled(name: str, files: dict[str, str]) -> list[sa.Row[Any]]:
+        (tmp_path / name).mkdir()
+        run(lay_out(tmp_path / name, files), "zendesk", sink=Sink(store))
+        with store.connect() as conn:
+            return list(conn.execute(known.order_by(contacts.c.interaction_id)))
+
+    dated = ("ticket_field_history_data", "ticket_comment_data", "satisfaction_rating_data")
+    early = {name: lines(ZENDESK[name], lambda line: re.search("2025-05-0[1-5]", line) is not None) for name in dated}
+    open_then = lines(ZENDESK["ticket_data"], lambda line: line.strip().startswith("70,"))
+    early["ticket_data"] = open_then.replace("closed", "solved").replace("2025-05-20 10", "2025-05-04 09")
+    [then] = pulled("then", ZENDESK | early)
+    assert (then.reopens, then.resolved_at, then.score) == (0, at("2025-05-04 09:00"), None)
+    changed = pulled("changed", ZENDESK)
+    assert [row.reopens for row in changed] == [1, None, None]
+    with store.begin() as conn:
+        for name in ("surveys", "interactions"):
+            conn.execute(sa.delete(CONTRACT[name]))
+    assert pulled("everything", ZENDESK) == changed
 
 
 INTERCOM = {
