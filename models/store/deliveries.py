@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from models.clock import isoformat
 from models.errors import ContractError, UnknownWebhook
+from models.store.audit import By, audit
 from models.store.engine import writing
 from models.store.tables import webhook_deliveries, webhook_endpoints, webhook_events
 from models.store.webhooks import get_webhook, signing_secrets
@@ -155,9 +156,17 @@ def put_off(
             longer = columns.paused_until > pause_until
             until = sa.literal(pause_until, columns.paused_until.type)
             change["paused_until"] = sa.case((longer, columns.paused_until), else_=until)
-        if gone:
-            change |= {"enabled": False, "disabled_at": now, "disabled_why": "gone"}
         conn.execute(webhook_endpoints.update().where(theirs).values(change))
+        if gone:
+            _switch_off(conn, held.endpoint_id, now)
+
+
+def _switch_off(conn: Connection, endpoint_id: str, now: datetime) -> None:
+    """It answered 410. Of several messages that were under way together the first one does it."""
+    on = (webhook_endpoints.c.endpoint_id == endpoint_id) & webhook_endpoints.c.enabled
+    off = {"enabled": False, "disabled_at": now, "disabled_why": "gone"}
+    if conn.execute(webhook_endpoints.update().where(on).values(off)).rowcount:
+        audit(conn, By("service", now), "webhook.disabled", endpoint_id, why="it answered 410")
 
 
 def _finish(conn: Connection, held: Claim, values: dict[str, Any], line: list[Any], *, ours: bool) -> None:

@@ -122,9 +122,14 @@ def get_issued(conn: Connection, list_id: int, book: Book = EVERYBODY) -> RiskLi
 def readable(found: RiskList, book: Book) -> RiskList:
     """The list itself, if the caller may read it: a restricted one reads issued lists of his own book only. Raises
     `UnknownList`."""
-    if found.kind == KIND and book.restricted and found.parameters["book"] != plain(book):
+    if found.kind == KIND and book.restricted and _members(found.parameters["book"]) != _members(plain(book)):
         raise lists.unknown(found.list_id)
     return found
+
+
+def _members(book: Mapping[str, list[str]] | None) -> dict[str, set[str]] | None:
+    """Whose accounts a book has, in whatever order its key names them."""
+    return None if book is None else {name: set(members) for name, members in book.items()}
 
 
 def plain(book: Book) -> dict[str, list[str]] | None:

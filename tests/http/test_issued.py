@@ -242,6 +242,10 @@ def test_a_restricted_key_issues_from_its_book_and_reads_lists_of_its_book(told)
     assert bobs["list"]["population"]["pool"] == 1
     mine = told.post(PATH, {"capacity": 5, "buffer": 4}, "ana").json
     assert "fading" not in names(mine)
+    for who, owners in {"both": ("ana@example.org", "eve@x"), "the same": ("eve@x", "ana@example.org")}.items():
+        told.keys[who] = create_key(told.engine, who, ["read"], NOW, book=Book(owners=owners))[1]
+    number = told.post(PATH, {"capacity": 5}, "both").json["list"]["list_id"]
+    assert [told.get(f"{PATH}/{number}", who).status_code for who in ("the same", "ana")] == [200, 404]
     clock = told.app.extensions["ebbtide"].clock
     for other in (everybodys, bobs):
         number = other["list"]["list_id"]

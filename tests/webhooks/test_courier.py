@@ -11,6 +11,7 @@ from api.delivering import Courier, over_http, to_console
 from models.clock import now as real_now
 from models.errors import ContractError, UnknownWebhook
 from models.store import deliveries, webhooks
+from models.store.audit import lines
 from models.store.deliveries import LEASE, claim, replay
 from models.store.engine import reading
 from models.webhooks import schedule
@@ -127,6 +128,9 @@ def test_a_receiver_that_is_gone_gets_nothing_more_until_somebody_switches_it_on
         work(sqlite_store, clock)
         found = endpoint(sqlite_store, endpoint_id)
         assert (found.enabled, found.disabled_why, len(there.got)) == (False, "gone", 1)
+        with reading(sqlite_store) as conn:
+            [line] = lines(conn, 10)
+        assert (line.actor, line.action, line.subject) == ("service", "webhook.disabled", endpoint_id)
         wish = webhooks.Wish(there.url, found.events, cooldown=timedelta(0))
         webhooks.change_webhook(sqlite_store, endpoint_id, wish, LOOPBACK, clock())
         work(sqlite_store, clock)
