@@ -23,6 +23,7 @@ from models.changes import PARTS, Given, changes
 from models.clock import isoformat
 from models.history import History
 from models.scorecard import Target
+from models.store.missed import Spells
 from models.store.scores import StoredScore
 
 resource = Resource("changes", "Score history and the change ledger")
@@ -118,14 +119,15 @@ def _found(account_id: str, score: StoredScore | None, at: datetime) -> StoredSc
 class _Side:
     """A score as it was given, and the model that gave it."""
 
-    def __init__(self, served: Served, score: StoredScore) -> None:
-        self.served, self.score, self.values = served, score, score.values
+    def __init__(self, served: Served, score: StoredScore, missing: Spells) -> None:
+        self.served, self.score, self.values, self.missing = served, score, score.values, missing
 
     def given(self, target: Target) -> Given:
         """As the ledger takes it."""
         log_odds = np.array([self.values[f"log_odds_{target}"]])
         features = pl.DataFrame([self.score.features]) if self.score.features else None
-        return Given(self.served.model, self.values["as_of"], log_odds, features, np.array([features is not None]))
+        kept = np.array([features is not None])
+        return Given(self.served.model, self.values["as_of"], log_odds, features, kept, self.missing)
 
     def line(self, target: Target) -> dict[str, Any]:
         """How the side is told."""
@@ -147,7 +149,7 @@ def _side(service: Service, score: StoredScore) -> _Side:
             f"The artefact {model_id} that made the score of {isoformat(score.values['as_of'])} is not stored any more."
         )
         raise Problem(409, "model_not_stored", why)
-    return _Side(served, score)
+    return _Side(served, score, service.freshness.missing_at(score.values["as_of"]))
 
 
 def _line(account_id: str, target: Target, held: History, first: _Side, last: _Side) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from models.store.types import MICROSECOND
 
 #: Seconds for which an answer may be out of date; whether a feed is quiet takes a count over eight weeks.
 KEEP_SECONDS, KEEP_QUIET_SECONDS = 5.0, 60.0
+#: Earlier moments that are remembered.
+_MOST_EARLIER = 256
 #: Seconds between two notes of the same source: what comes in between is noted with the next.
 NOTE_SECONDS = 5.0
 
@@ -33,6 +35,7 @@ class Reach:
         self._end: End | None = None
         self._missing_until = 0.0
         self._missing: Spells = ()
+        self._earlier: dict[datetime, tuple[float, Spells]] = {}
 
     def now(self) -> Mapping[str, Freshness]:
         """Per contract table, how far its rows reach; at most `KEEP_SECONDS` old."""
@@ -57,6 +60,17 @@ class Reach:
             self._missing = self._store.missed(self.scored_as_of(self._clock()))
             self._missing_until = time.monotonic() + KEEP_QUIET_SECONDS
         return self._missing
+
+    def missing_at(self, at: datetime) -> Spells:
+        """The same of an earlier moment. Runs are of the same moment for everybody, so few are asked about."""
+        known = self._earlier.get(at)
+        if known is not None and time.monotonic() < known[0]:
+            return known[1]
+        if len(self._earlier) >= _MOST_EARLIER:
+            self._earlier.clear()
+        found = self._store.missed(at)
+        self._earlier[at] = time.monotonic() + KEEP_QUIET_SECONDS, found
+        return found
 
     def scored_as_of(self, now: datetime) -> datetime:
         """The moment that scores made now are of: the end of what was told of contacts, where it has ended."""

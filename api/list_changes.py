@@ -143,8 +143,9 @@ def _parts(
     both = sorted(set(then[0]["account_id"]) & set(at[0]["account_id"]))
     if first is None or last is None or not both:
         return {}
-    begun = given(first.model, before.as_of, both, TARGET, *then)
-    ended = given(last.model, source.as_of, both, TARGET, *at)
+    missing = [service.freshness.missing_at(moment) for moment in (before.as_of, source.as_of)]
+    begun = given(first.model, before.as_of, both, TARGET, *then, missing[0])
+    ended = given(last.model, source.as_of, both, TARGET, *at, missing[1])
     moved = changes(held, both, begun, ended, TARGET)
     about: dict[str, Subject] = {}
     for served in (first, last):

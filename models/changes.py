@@ -32,7 +32,7 @@ class Given:
     """Scores of some accounts as one model gave them at one moment.
 
     `log_odds`: (n,) of the target. `features`: n rows, those the scores came from; None or a row whose `kept` is false:
-    they were not kept.
+    they were not kept. `missing` as in `models.ledger.Said`.
     """
 
     model: ChurnModel
@@ -40,6 +40,7 @@ class Given:
     log_odds: Floats
     features: pl.DataFrame | None
     kept: np.typing.NDArray[np.bool_]
+    missing: Sequence[tuple[datetime, datetime]] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def changes(history: History, account_ids: Sequence[str], first: Given, last: Gi
     known = [account_id for account_id in account_ids if account_id in there]
     if not known:
         return _none_known(account_ids, first, last, target)
-    found = ledger(history, known, Said(first.model, first.as_of), Said(last.model, last.as_of), target)
+    then, now = (Said(side.model, side.as_of, side.missing) for side in (first, last))
+    found = ledger(history, known, then, now, target)
 
     def spread(amount: Floats) -> Floats:
         whole = np.zeros(len(rows))

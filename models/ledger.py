@@ -37,10 +37,12 @@ PARTS = ("late", "time", "behaviour", "model")
 
 @dataclass(frozen=True)
 class Said:
-    """One side of a comparison: a model, and the moment it looked at with what was known by then."""
+    """One side of a comparison: a model, and the moment it looked at with what was known by then. `missing`: the spells
+    in which nobody was listening, which it counted as nobody's silence (`models.history.History.without`)."""
 
     model: ChurnModel
     as_of: datetime
+    missing: Sequence[tuple[datetime, datetime]] = ()
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,18 @@ def ledger(history: History, account_ids: Sequence[str], first: Said, last: Said
         raise ContractError(f"The comparison runs backwards: {first.as_of} lies after {last.as_of}.")
     told = with_late(history, first.as_of, last.as_of)
     card, after = first.model.require_history().card(target), last.model.require_history().card(target)
+    heard = history.without(last.missing)
     steps = [
-        _contributions(history, account_ids, first.as_of, first.model, card),
-        _contributions(told, account_ids, first.as_of, first.model, card),
-        _contributions(told.known_at(first.as_of), account_ids, last.as_of, first.model, card),
-        _contributions(history, account_ids, last.as_of, first.model, card),
+        _contributions(history.without(first.missing), account_ids, first.as_of, first.model, card),
+        _contributions(told.without(first.missing), account_ids, first.as_of, first.model, card),
+        _contributions(told.known_at(first.as_of).without(last.missing), account_ids, last.as_of, first.model, card),
+        _contributions(heard, account_ids, last.as_of, first.model, card),
     ]
     amounts: dict[str, dict[str, Floats]] = {
         part: {name: now[:, i] - then[:, i] for i, name in enumerate(card.names)}
         for part, then, now in zip(PARTS, steps, steps[1:], strict=False)
     }
-    ends = _contributions(history, account_ids, last.as_of, last.model, after)
+    ends = _contributions(heard, account_ids, last.as_of, last.model, after)
     amounts["model"] = _other_model(card, steps[-1], after, ends)
     begun, ended = (dict(zip(c.names, found.T, strict=True)) for c, found in ((card, steps[0]), (after, ends)))
     return Ledger(account_ids, target, card.total(steps[0]), after.total(ends), begun, ended, amounts)

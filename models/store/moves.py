@@ -15,6 +15,7 @@ from models.scorecard import Target
 from models.store import history, scores
 from models.store.among import among, wanted
 from models.store.books import Book, inside
+from models.store.missed import Spells, missed
 from models.store.tables import CONTRACT, score_runs
 from models.store.tables import scores as given_scores
 from models.tally import Scores
@@ -84,13 +85,14 @@ def compared(
 ) -> Iterator[Compared]:
     """The accounts in two runs, `AT_ONCE` at a time. Every score is a look-up by primary key."""
     watched = history.observed_from(conn, last[0].as_of)
+    missing = [missed(conn, run.as_of) for run, _ in (first, last)]
     for start in range(0, len(account_ids), AT_ONCE):
         part = account_ids[start : start + AT_ONCE]
         then, now = (scores.scores_of(conn, part, run.as_of, run.model_id) for run, _ in (first, last))
         both = sorted(set(then[0]["account_id"]) & set(now[0]["account_id"]))
         held = history.read_history(conn, both, observed_from=watched)
-        begun = given(first[1], first[0].as_of, both, target, *then)
-        ended = given(last[1], last[0].as_of, both, target, *now)
+        begun = given(first[1], first[0].as_of, both, target, *then, missing[0])
+        ended = given(last[1], last[0].as_of, both, target, *now, missing[1])
         moved = changes(held, both, begun, ended, target)
         yield Compared(_scores(then[0], target), _scores(now[0], target), moved)
 
@@ -102,13 +104,15 @@ def given(
     target: Target,
     found: pl.DataFrame,
     features: pl.DataFrame,
+    missing: Spells,
 ) -> Given:
-    """Scores of these accounts as the ledger takes them; `found` and `features` as `scores.scores_of` gives them."""
+    """Scores of these accounts as the ledger takes them; `found` and `features` as `scores.scores_of` gives them,
+    `missing` as `missed` does."""
     ids = pl.DataFrame({"account_id": list(account_ids)}, schema={"account_id": pl.String})
     log_odds = ids.join(found, on="account_id", how="left", maintain_order="left")[f"log_odds_{target}"].to_numpy()
     rows = ids.join(features, on="account_id", how="left", maintain_order="left")
     kept = rows["kept"].cast(pl.Boolean).to_numpy().astype(np.bool_)
-    return Given(model, as_of, log_odds, rows if kept.any() else None, kept)
+    return Given(model, as_of, log_odds, rows if kept.any() else None, kept, missing)
 
 
 def _scores(found: pl.DataFrame, target: Target) -> Scores:

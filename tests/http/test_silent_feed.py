@@ -258,6 +258,14 @@ def test_when_it_is_back_and_what_it_missed_never_comes_nobody_turns_red_either(
     then = dead.get(f"/v1/accounts/c07/health?as_of={NOW.isoformat().replace('+00:00', 'Z')}").json
     if_done = dead.post("/v1/accounts/c07/what-if", {"levers": ["close_escalation"]}).json
     assert [one["health"] for one in (asked["score"], then, if_done["now"])] == [health["health"]] * 3
+    # and what the hole is no reason for is no correction of rows either
+    began = {"from": (NOW - timedelta(days=2.5)).isoformat().replace("+00:00", "Z")}
+    moved = dead.get("/v1/accounts/c07/changes", query_string=began).json
+    whole = dead.get("/v1/portfolio/changes", query_string=began).json
+    for told in (moved, whole):
+        parts = {part["part"]: part for part in told["parts"]}
+        assert parts["corrected"]["log_odds"] == pytest.approx(0, abs=1e-12), parts["corrected"]
+        assert sum(part["log_odds"] for part in told["parts"]) == pytest.approx(told["log_odds"], abs=1e-9)
 
 
 def test_one_of_two_feeds_that_dies_and_comes_back_turns_nobody_red(dead):
