@@ -332,14 +332,14 @@ def honeypots(seeds: int) -> None:
     for seed in range(1, seeds + 1):
         matrix = training_rows(seed)
         traps = planted(matrix, np.random.default_rng(seed))
-        clean = examine(matrix, FEATURES.names, "y_churn", "account_id", as_of="as_of", seed=seed)
+        known = {"as_of": "as_of", "decided_at": "decided_at"}
+        clean = examine(matrix, FEATURES.names, "y_churn", "account_id", seed=seed, **known)
         alarms.update(found.column or found.kind for found in clean.found)
         for disguised in (False, True):
             shown = {name: f"column_{k}" if disguised else name for k, name in enumerate(traps.columns)}
             frame = matrix.hstack(traps.rename(shown))
-            findings = examine(
-                frame, [*FEATURES.names, *shown.values()], "y_churn", "account_id", as_of="as_of", seed=seed,
-            )  # fmt: skip
+            names = [*FEATURES.names, *shown.values()]
+            findings = examine(frame, names, "y_churn", "account_id", seed=seed, **known)
             meant = {new: old for old, new in shown.items()}
             for column in {found.column for found in findings.found}:
                 if column in meant:

@@ -15,8 +15,11 @@ from models.history import History
 from models.labels import LabelParams, label
 from training.folds import forward_folds
 from training.leakage import check
+from training.leakage.accounts import WAY_OUT
 from training.leakage.folds import fold_findings, label_findings
+from training.leakage.histories import columns
 from training.leakage.recompute import later_than, recomputed
+from training.snapshots import snapshots
 
 FIRST = datetime(2025, 1, 6, tzinfo=UTC)
 CUTOFF = FIRST + timedelta(days=28 * 14 + 134)
@@ -281,3 +284,38 @@ class TestTheRefusal:
     def test_a_column_that_is_not_there_cannot_be_allowed(self, past, matrix, folds):
         with pytest.raises(SettingsError, match="'contacts_evre'"):
             run(past, matrix, folds, allowed=["contacts_evre"])
+
+
+class TestARewrittenPast:
+    """What recomputing cannot see: the source itself says something else than it said then."""
+
+    def found(self, simulated, **changed):
+        past = History.from_frames(simulated.tables | changed).known_at(simulated.end)
+        pairs = snapshots(past, simulated.end)
+        labels = label(past, pairs, simulated.end)
+        usable = labels["y_churn"].is_not_null()
+        matrix = compute(past, pairs.filter(usable)).hstack(labels.filter(usable).drop("account_id", "as_of"))
+        doubts = columns(matrix, FEATURES.names)
+        return {(f.column, f.kind) for f in doubts.found if f.way_out == WAY_OUT or f.kind == "auc"}
+
+    def test_the_past_as_it_was(self, simulated):
+        assert self.found(simulated) == set()
+
+    def test_a_segment_that_became_former(self, simulated):
+        accounts = simulated.tables["accounts"]
+        gone = pl.col("ended_at").is_not_null() & (pl.col("account_id").hash(7) % 3 > 0)
+        former = accounts.with_columns(segment=pl.when(gone).then(pl.lit("former")).otherwise("segment"))
+        assert ("segment", "value") in self.found(simulated, accounts=former)
+
+    def test_contacts_that_were_erased(self, simulated):
+        gone = simulated.tables["accounts"].filter(pl.col("ended_at").is_not_null())["account_id"].implode()
+        kept = {
+            name: simulated.tables[name].filter(~pl.col("account_id").is_in(gone))
+            for name in ("interactions", "surveys")
+        }
+        assert ("first_response_vs_target_90d", "missing") in self.found(simulated, **kept)
+
+    def test_surveys_that_began_late_are_no_leak(self, simulated):
+        surveys = simulated.tables["surveys"]
+        late = surveys.filter(pl.col("sent_at") > simulated.end - timedelta(days=400))
+        assert self.found(simulated, surveys=late) == set()

@@ -52,6 +52,12 @@ class TestOdds:
         assert found.ratio * mirrored.ratio == pytest.approx(1)
         assert found.least * mirrored.least == pytest.approx(1)
 
+    def test_where_all_left_the_exact_bound_knows_more(self):
+        # .00135 ** (1 / 60) = .896: odds 8.6; of 540 others 40 left, at most .114: odds .129. Woolf says 20.
+        assert odds(60, 60, 600, 100, 1.0).least == pytest.approx(66.8, abs=0.1)
+        # Ten rows each of six accounts are six pieces of evidence.
+        assert odds(60, 60, 600, 100, 10.0).least < 3
+
 
 class TestValues:
     def test_unknown_where_they_left(self):
@@ -92,6 +98,24 @@ class TestValues:
         state = np.where((dice(1).random(len(y)) < 0.3) & (y == 1), "handed in", dice(2).choice(["a", "b"], len(y)))
         assert kinds(a_table(y, x=state), "x") == {("x", "value", "error")}
 
+    @pytest.mark.parametrize(("share", "expected"), [(0.6, {"error"}), (0.3, {"warning"}), (0.02, set())])
+    def test_a_note_that_was_written_after_some_exits(self, share, expected):
+        noted = (Y == 1) & (dice(1).random(N) < share)
+        said = np.where(noted, "handed in", dice(2).choice(["a", "b"], N))
+        assert {k[1:] for k in kinds(a_table(x=said), "x")} == {("value", severity) for severity in expected}
+        mark = np.where(noted, 7, dice(2).integers(1, 4, N))
+        assert {k[1:] for k in kinds(a_table(x=mark), "x")} == {("value", severity) for severity in expected}
+        assert {k[1:] for k in kinds(a_table(x=noted), "x")} == {("value", severity) for severity in expected}
+
+    def test_an_answer_only_those_who_left_gave(self):
+        answered = (Y == 1) & (dice(1).random(N) < 0.15)
+        assert kinds(a_table(x=unknown_where(~answered)), "x") == {("x", "missing", "warning")}
+
+    def test_a_sign_most_of_those_who_have_it_left(self):
+        # Six of ten against two of ten.
+        arrears = dice(1).random(N) < np.where(Y == 1, 0.2, 0.045)
+        assert kinds(a_table(x=np.where(arrears, "late", "paid"), k=arrears), "x", "k") == set()
+
     def test_an_ordinary_strong_text(self):
         # Monthly against yearly contracts: odds fifteen times as high.
         monthly = dice(1).random(N) < np.where(Y == 1, 0.9, 0.37)
@@ -104,7 +128,7 @@ class TestValues:
         exits = (y == 1) & (dice(3).random(n) < 0.5)
         one = np.where(exits | (dice(4).random(n) < 0.3), 0, dice(5).gamma(2, 5, n))
         two = np.where(exits | ((one > 0) & (dice(6).random(n) < 0.4)), 0, dice(7).gamma(2, 5, n))
-        assert ("one", "together", "warning") in kinds(a_table(y, one=one, two=two), "one", "two")
+        assert ("one", "together", "error") in kinds(a_table(y, one=one, two=two), "one", "two")
 
     def test_two_columns_that_are_zero_for_light_users(self):
         light = dice(3).random(N) < np.where(Y == 1, 0.4, 0.25)
@@ -127,6 +151,14 @@ class TestEncodedIds:
         shop = self.shops()
         rate = np.bincount(shop, weights=Y) / np.bincount(shop)
         assert ("x", "encoded", "error") in kinds(a_table(x=rate[shop]), "x")
+
+    @pytest.mark.parametrize("rows", [3, 6, 12])
+    def test_the_mean_by_owners_of_a_few_rows_each(self, rows):
+        # Owners of one rate share one value, and its rows have exactly that rate.
+        owner = np.arange(N) // rows
+        rate = np.bincount(owner, weights=Y) / np.bincount(owner)
+        caught = rows > 3  # at three rows there are four values, which say nothing
+        assert (("x", "encoded", "error") in kinds(a_table(x=rate[owner]), "x")) == caught
 
     def test_the_mean_drawn_towards_the_base_rate(self):
         shop = self.shops()
@@ -154,6 +186,8 @@ class TestEncodedIds:
     def test_numbers_with_few_values_are_nothing(self, seed):
         counts = dice(seed).poisson(9, N)
         assert kinds(a_table(calls=counts, other=dice(seed).integers(0, 40, N)), "calls", "other") == set()
+        strong = (dice(seed).random(N) < 0.1 + 0.08 * (counts - 4).clip(0, 10)).astype(int)
+        assert kinds(a_table(strong, calls=counts, bands=counts.clip(6, 11)), "calls", "bands") == set()
 
     @pytest.mark.parametrize("seed", range(8))
     def test_shares_that_are_mostly_nothing_over_many_rows_per_account(self, seed):
@@ -217,6 +251,10 @@ class TestPanels:
         frame = a_panel(team=lambda a, m, y: (a + y) % 5)
         assert kinds(frame, "team", as_of="as_of") == {("team", "moves", "error")}
 
+    def test_a_third_of_the_exits_is_a_doubt(self):
+        frame = a_panel(800, 8, team=lambda a, m, y: (a + y * (a % 6 < 2)) % 5)
+        assert kinds(frame, "team", as_of="as_of") == {("team", "moves", "warning")}
+
     def test_numbers_that_move_all_the_time(self):
         frame = a_panel(logins=lambda a, m, y: dice(1).poisson(30 - 5 * y))
         assert kinds(frame, "logins", as_of="as_of") == set()
@@ -247,6 +285,26 @@ class TestPanels:
         assert findings.aucs["noted"] < 0.8
         assert ("noted", "auc", "error") in {(f.column, f.kind, f.severity) for f in findings.found}
 
+    def test_a_note_of_today_about_some_of_them(self):
+        # Four in five of those who left, all their rows.
+        frame = a_panel(400, 12, noted=lambda a, m, y: np.where(np.isin(a % 10, (0, 2, 4, 6)), "gone", "there"))
+        assert kinds(frame, "noted", as_of="as_of") == {("noted", "value", "warning")}
+
+    def test_what_was_erased_when_they_left(self):
+        # Known in some rows only, whoever stays; of those who left, in none.
+        seen = dice(3).normal(size=(400, 12))
+        frame = a_panel(400, 12, seen=lambda a, m, y: np.where((a % 2 == 0) | (m % 3 > 0), np.nan, seen[a, m]))
+        frame = frame.fill_nan(None)
+        assert ("seen", "missing", "error") in kinds(frame, "seen", as_of="as_of")
+        assert not [k for k in kinds(frame, "seen", as_of="as_of") if k[1] == "value"]
+
+    def test_a_flag_that_was_set_for_those_who_left(self):
+        frame = a_panel(400, 12, undone=lambda a, m, y: ((a % 2 == 0) & (m > 5)).astype(float))
+        assert kinds(frame, "undone", as_of="as_of") == {("undone", "value", "error")}
+        often = dice(3).random((400, 12)) < 0.1
+        fair = a_panel(400, 12, undone=lambda a, m, y: often[a, m] | ((a % 2 == 0) & (m == 9)))
+        assert kinds(fair, "undone", as_of="as_of") == set()
+
     def test_an_ordinary_field_of_the_account(self):
         frame = a_panel(400, 12, size=lambda a, m, y: dice(1).integers(0, 5, 400)[a] + (a % 2))
         assert kinds(frame, "size", as_of="as_of") == set()
@@ -274,6 +332,11 @@ class TestTimes:
         frame = self.rows(closed_at=self.dates(days), closed_by=dice(2).choice(["x", "y"], N), by=dice(3).poisson(3, N))
         found = kinds(frame, "closed_at", "closed_by", "by", as_of="as_of")
         assert {k[:2] for k in found if k[1] == "later"} == {("closed_at", "later"), ("closed_by", "later")}
+
+    @pytest.mark.parametrize("name", ["known_at", "recorded_at", "written_on"])
+    def test_when_a_row_was_written_down(self, name):
+        frame = self.rows(**{name: self.dates(dice(1).integers(-30, 30, N))})
+        assert (name, "later", "error") in kinds(frame, name, as_of="as_of")
 
     @pytest.mark.parametrize("name", ["renewal_date", "contract_end", "next_visit", "due_on"])
     def test_plans_may_lie_ahead(self, name):

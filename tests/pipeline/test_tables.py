@@ -589,6 +589,14 @@ def test_a_column_that_knows_the_label_stops_the_fit(tmp_path: Path) -> None:
         train(path, NAMES, CONFIG)
 
 
+def test_a_refusal_calls_the_moment_by_its_column(tmp_path: Path) -> None:
+    days = {"taken": lambda i: f"2026-01-{i % 28 + 1:02}", "closed_at": lambda i: f"2026-01-{i % 9 + 15}"}
+    table = [row | {name: day(i) for name, day in days.items()} for i, row in enumerate(rows(400))]
+    path = write(tmp_path / "t.csv", table)
+    with pytest.raises(LeakageError, match=r"'closed_at' lie after the row's own moment \(taken\)"):
+        train(path, Names("left", "customer", "taken"), CONFIG)
+
+
 def test_the_configuration_declares_tables(tmp_path: Path) -> None:
     path = tmp_path / "t.toml"
     path.write_text(

@@ -1,7 +1,7 @@
 """Numbers that were made from the label: the mean of the label by id, shop or region, its own rows included.
 
-Each distinct value of such a number stands for one id. How far the rates of those values differ from each other is
-part truth and part chance, and an honest number can explain the truth only:
+Each distinct value of such a number stands for one id, or for all of one rate. How far the rates of those values differ
+from each other is part truth and part chance, and an honest number can explain the truth only:
 
     200 regions, 10 rows each; rates vary by .031, of which .016 is chance (what rows vary inside their region)
     an honest number explains at most 1 - .016/.031 = 48 % of it
@@ -21,12 +21,11 @@ from training.leakage.codes import Codes, Column, Table, Vector
 from training.leakage.findings import Finding
 
 #: Fewer distinct values say nothing.
-VALUES = 20
+VALUES = 5
 #: Groups that share a value, for what is chance in its rate to be known.
 PIECES = 3
-#: Where chance is less of the differences than this, the check cannot tell.
-CHANCE = 0.1
-#: Share of the chance that has to be explained ...
+#: Share of the chance that has to be explained, and of the differences as well: rates that hardly differ leave
+#: nothing over whatever stands beside them ...
 KNOWN = 0.5
 #: ... and how rarely luck may explain so much.
 LUCK = 1e-5
@@ -88,9 +87,10 @@ def _explained(codes: Codes, x: Vector, y: Vector, groups: Codes) -> tuple[float
 
 def _compared(value: Vector, rate: Vector, weight: Vector, chance: Vector) -> tuple[float, float] | None:
     total, between = float(chance.sum()), float(weight @ (rate - np.average(rate, weights=weight)) ** 2)
-    if total <= 0 or total / between <= CHANCE:
+    explained = _fit(value, rate, weight)
+    if total <= 0 or explained <= KNOWN:
         return None
-    left_over = max(0.0, between * (1 - _fit(value, rate, weight)) / total)
+    left_over = max(0.0, between * (1 - explained) / total)
     freedom = max(1.0, total**2 / float(chance @ chance) - 2)
     lucky = float(chdtr(freedom, left_over * freedom))
     return (1 - left_over if lucky < LUCK else 0.0), float(len(value))

@@ -20,7 +20,7 @@ from training.leakage.counts import ERRORS
 from training.leakage.findings import Finding
 from training.leakage.roles import Roles
 
-#: A column that is written by the exit changes at no less than this share of exits ...
+#: A column that is written by the exit changes at no less than this share of exits; at half as many it is a doubt ...
 AT_EXITS = 0.5
 #: ... and at least so many times as often as otherwise.
 TIMES = 10.0
@@ -41,11 +41,12 @@ def findings(rows: pl.DataFrame, columns: Sequence[str], roles: Roles) -> Iterat
     for name in columns:
         changed = ordered[name].ne_missing(ordered[name].shift(1)).to_numpy()
         at, else_ = float(changed[exits].mean()), _upper(changed[others])
-        if _lower(changed[exits]) > AT_EXITS and at > TIMES * else_:
+        least = _lower(changed[exits])
+        if least > AT_EXITS / 2 and at > TIMES * else_:
             usual = float(changed[others].mean())
             yield Finding(
                 "moves",
-                "error",
+                "error" if least > AT_EXITS else "warning",
                 name,
                 f"{name!r} changes at {at:.0%} of exits and at {usual:.1%} of all other steps from row to row.",
                 "It is written by the exit: take its value at each row's own moment.",

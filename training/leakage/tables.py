@@ -44,7 +44,7 @@ def examine(
     ago         columns that are dates, written as days before `as_of`
     seed        of the groups' folds
     read        columns that are proved otherwise (the product's own features: recomputed from each row's own past);
-                of these only `auc` is asked
+                of these only `auc` is asked, and what they say of all rows of an account
     Raises `ContractError` for a label that is not 0, 1 or null.
     """
     roles = Roles(label, group, as_of, known_at, decided_at)
@@ -89,7 +89,7 @@ def _looked(
         *twins.findings(rows, columns, table),
     ]
     known = {(one.column, one.kind) for one in found}
-    found += [one for one in accounts.findings(rows, unread, roles, seed) if (one.column, one.kind) not in known]
+    found += [one for one in accounts.findings(rows, columns, roles, seed) if (one.column, one.kind) not in known]
     aucs = {name: value.auc for name, value in single.items()}
     return table, Findings(ordered(found), tuple(columns), aucs, not_checked=alone.unmeasured(table, roles.label))
 

@@ -29,6 +29,8 @@ PLANNED = frozenset(
 )
 #: Words that say a moment is meant.
 MOMENTS = frozenset(("at", "on", "date", "time", "timestamp", "ts"))
+#: What happened, where its word does not end in -ed.
+HAPPENED = frozenset(("known", "written", "seen", "sent", "paid", "left", "gone", "lost", "won"))
 #: Words of how long a customer has been one, alone or beside another.
 DURATIONS = frozenset(("tenure", "seniority"))
 SPANS = frozenset(("age", "length", "duration", "lifetime", "active", "months", "days", "weeks", "years"))
@@ -109,7 +111,8 @@ def _later(rows: pl.DataFrame, name: str, as_of: str) -> float:
 def _event(name: str) -> str | None:
     """The event a moment is named after: `closed_at` -> closed; None where the name says no such thing."""
     said = words(name)
-    return said[0] if len(said) == 2 and said[1] in MOMENTS and said[0].endswith("ed") else None
+    happened = len(said) == 2 and said[1] in MOMENTS and (said[0].endswith("ed") or said[0] in HAPPENED)
+    return said[0] if happened else None
 
 
 def label_time_findings(rows: pl.DataFrame, columns: Sequence[str], roles: Roles) -> Iterator[Finding]:

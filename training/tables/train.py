@@ -181,13 +181,14 @@ def _stayed(counts: Mapping[str, Any]) -> str:
 
 
 def _guarded(made: Table, names: Names, config: Config, overruling: Overruling) -> dict[str, Any]:
-    label = f"\0label {names.label}"
+    # No feature has the name of one of the table's roles, so sentences may say them; the others are nobody's.
+    moment = names.moment or "\0as_of of the configuration"
     frame = made.frame.with_columns(
-        pl.Series(label, made.y), pl.Series("\0group", made.groups), made.moments.alias("\0moment")
+        pl.Series(names.label, made.y), pl.Series("\0group", made.groups), made.moments.alias(moment)
     )
-    timed = None if made.moments.has_nulls() else "\0moment"
+    timed = None if made.moments.has_nulls() else moment
     ago = [column.name for column in made.schema.columns if column.form == "date"]
-    found = leakage.examine(frame, made.schema.names, label, "\0group", as_of=timed, ago=ago, seed=config.seed)
+    found = leakage.examine(frame, made.schema.names, names.label, "\0group", as_of=timed, ago=ago, seed=config.seed)
     return leakage.require(found, config.allow_leak, overruling.who, overruling.when)
 
 
