@@ -5,7 +5,7 @@ Exits are accounts, not rows: an account looked at on five days before it left i
 34 accounts of 900 that left silently in labelled snapshots spanning 16 months:
 
     phase       34 >= 30, < 300                                    P2
-    precision   Hanley-McNeil, AUC .75, 34 left, 866 stayed        .66 to .84
+    precision   Hanley-McNeil, AUC .75, 34 left, 866 stayed        .65 to .85
     next        300 - 34 = 266 more; 34 / 16 = 2.1 a month         about 126 months at the present rate
 """
 

@@ -253,6 +253,9 @@ def test_the_expert_says_what_was_elicited() -> None:
     assert parts["tenure_early"] == 0
 
 
+RATES = "base_rate_churn = 0.04\nbase_rate_silent = 0.03\n"
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [
@@ -260,6 +263,18 @@ def test_the_expert_says_what_was_elicited() -> None:
         ("base_rate_churn = 2.0\nbase_rate_silent = 0.03\n", "base_rate_churn"),
         ("base_rate_churn = 0.04\nbase_rate_silent = 0.03\n[segment]\nline = [[0.0, 0.0]]\n", "segment"),
         ("base_rate_churn = \n", "TOML"),
+        ("base_rate_churn = 0.01\nbase_rate_silent = 0.03\n", "more customers leave silently"),
+        (RATES + 'status = "calibrated"\n', "leave that line"),
+        (RATES + '[gap_ratio]\nline = [["a", 1.0], [2.0, 3.0]]\n', "'gap_ratio' hold 'a'"),
+        (RATES + "[gap_ratio]\nline = [[0.0, 1.0, 2.0]]\n", "as points"),
+        (
+            RATES + "[gap_ratio]\nline = [[0.0, 1.0], [2.0, 3.0]]\nmissng = 0.3\n",
+            "'missng'; they may say line, missing",
+        ),
+        (RATES + '[gap_ratio]\nline = [[0.0, 1.0], [2.0, 3.0]]\nmissing = "no"\n', "hold 'no'"),
+        (RATES + "[days_to_renewal]\nedges = 3\nsteps = [0.1]\n", "list of numbers"),
+        (RATES + '[segment]\ntext = "mid"\n', "text = { a = 0.1"),
+        (RATES + '[segment]\ntext = { mid = "x" }\n', "'segment' hold 'x'"),
     ],
 )
 def test_an_expert_file_that_makes_no_sense_is_named(tmp_path, text: str, word: str) -> None:
