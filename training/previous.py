@@ -67,6 +67,14 @@ def _load(root: Path, model_id: str, trust: registry.Trust) -> Previous:
     return Previous(model, parse_instant(cutoff))
 
 
+def untested(previous: Previous) -> dict[str, Any]:
+    """What `compare` says where no row was tested."""
+    if previous.model is None:
+        return {"status": "none", "why": previous.why, "model_id": None, "cutoff": None}
+    why = "Nothing was fitted, so there are no tested rows to compare on."
+    return {"status": "none", "why": why, "model_id": previous.model.model_id, "cutoff": previous.cutoff}
+
+
 def compare(
     previous: Previous,
     known: History,
@@ -84,7 +92,7 @@ def compare(
     """
     model, cutoff = previous.model, previous.cutoff
     if model is None or cutoff is None:
-        return {"status": "none", "why": previous.why, "model_id": None, "cutoff": None}
+        return untested(previous)
     told: dict[str, Any] = {"model_id": model.model_id, "cutoff": cutoff}
     later = {target: rows.filter(pl.col("as_of") >= cutoff) for target, rows in tested.items()}
     exits = {target: rows.filter(pl.col("y") == 1)["account_id"].n_unique() for target, rows in later.items()}

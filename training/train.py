@@ -34,12 +34,13 @@ from training.cross import OutOfFold
 from training.deployment import Deployment
 from training.describe import chosen, describe
 from training.describe_lists import in_service
+from training.drifted import drifted
 from training.evaluation import measured, tested_rows
 from training.fingerprint import history_hash
 from training.folds import Folds, forward_folds
 from training.forward import Forwarded, final, forwarded
 from training.gates import gates
-from training.previous import Previous
+from training.previous import Previous, untested
 from training.profit import ProfitParams
 from training.snapshots import EVERY_DAYS, excluded, snapshots
 from training.tables.declare import TableConfig
@@ -162,7 +163,7 @@ def _train(
     announce(allowed["sentences"])
     phase = allowed["phase"]
     if phase == "P0":
-        return _day_one(known, cutoff, config, expert, rows, progress, allowed)
+        return _day_one(known, cutoff, config, expert, rows, progress, allowed, previous)
     assert rows.folds is not None
     asked = FeatureSet([*FEATURES, *declared])
     progress(f"computing {len(asked)} features at {rows.pairs.height:,} snapshots")
@@ -210,7 +211,7 @@ def _train(
         "deployment": {moved.target: moved.report for moved in shifts},
         "leakage": checked,
         "gates": allowed,
-        "previous": against_previous,
+        "previous": against_previous | drifted(previous, model, known, cutoff, config.capacity),
     } | _drawn(model, matrix, rows)
     report["verdicts"] += [*chosen(report["selection"]), *in_service(against_previous)]
     report["measures"] = {"used": [feature.name for feature in measures], "left_out": own.left_out(declared, measures)}
@@ -312,6 +313,7 @@ def _day_one(
     rows: Rows,
     progress: Progress,
     allowed: dict[str, Any],
+    previous: Previous,
 ) -> Trained:
     """The expert's tables, centred on today's accounts, with the assumed base rates: no labels needed."""
     progress("too little to fit on: the expert's scorecard serves")
@@ -327,6 +329,7 @@ def _day_one(
         cards.append(fitting.centred(fitting.with_base_rate(expert.scorecard(target), features, rate), features))
     model = _model(cards, features, baselines, config, "P0", experts.STATUS)
     report = _report(known, cutoff, rows, "P0", None, []) | {"gates": allowed} | _drawn(model, features, None)
+    report["previous"] = untested(previous) | drifted(previous, model, known, cutoff, config.capacity)
     model = replace(model, reference=_reference(model, known, cutoff, None))
     return Trained(model, report, {"features": list(FEATURES.names)})
 

@@ -10,9 +10,10 @@ import pytest
 from models.history import History
 from models.labels import LabelParams, label
 from training import artefact
+from training.drifted import drifted
 from training.horizons import horizons
 from training.metrics import evaluate
-from training.previous import Previous, compare
+from training.previous import Previous, compare, untested
 from training.simulator import Simulated
 from training.train import Trained
 
@@ -135,6 +136,23 @@ def test_a_model_that_knows_the_tested_rows_is_not_compared(
     assert trained.report["previous"] == {
         "status": "none", "why": "No model is in service.", "model_id": None, "cutoff": None
     }  # fmt: skip
+
+
+def test_what_has_changed_since_the_model_before_is_told(simulated: Simulated, history: History, trained: Trained):
+    """The same model over a world that lost two of three contacts in its last quarter, and over the one it knows."""
+    served = Previous(trained.model, simulated.end)
+    same = drifted(served, trained.model, history.known_at(simulated.end), simulated.end)["drift"]
+    assert same["lists"] == {"k": 20, "shared": 20}
+    assert same["means"]["silent"]["this"] == same["means"]["silent"]["previous"] > 0
+    assert [found["kind"] for found in same["findings"]] == []
+    lost = (pl.col("opened_at") >= simulated.end - timedelta(weeks=13)) & (pl.col("opened_at").dt.minute() < 40)
+    fewer = {**simulated.tables, "interactions": simulated.tables["interactions"].filter(~lost)}
+    known = History.from_frames(fewer).known_at(simulated.end)
+    told = drifted(served, trained.model, known, simulated.end)["drift"]["findings"]
+    assert any("Contacts per account fell" in found["sentence"] for found in told)
+    assert drifted(Previous(), trained.model, known, simulated.end) == {}
+    assert untested(Previous()) == {"status": "none", "why": Previous.why, "model_id": None, "cutoff": None}
+    assert untested(served)["why"] == "Nothing was fitted, so there are no tested rows to compare on."
 
 
 def test_everything_is_plain_enough_for_the_manifest(trained: Trained) -> None:

@@ -236,6 +236,23 @@ def test_a_table_that_names_no_accounts_is_told_in_rows(small: ChurnModel) -> No
         assert "surveys" not in card
 
 
+def test_what_has_changed_since_the_model_before_is_told_in_its_section(small: ChurnModel) -> None:
+    finding = {"kind": "survey_coverage", "severity": "alarm", "subject": "x", "sentence": "Fewer <b> asked."}
+    means = {"silent": {"this": 0.029, "previous": 0.031}}
+    drift = {"accounts": 1474, "since": "2026-01-05T00:00:00Z", "lists": {"k": 20, "shared": 16}, "means": means}
+    previous = {"status": "too_recent", "why": "Too early.", "model_id": "m", "cutoff": "2026-01-05T00:00:00Z"}
+    for findings, said in (
+        ([finding | {"since": "2026-02-01T00:00:00Z"}], "alarm Fewer &lt;b&gt; asked. 2026-02-01"),
+        ([], "Nothing beyond chance : 1,474 customers of today"),
+    ):
+        text = report.page(small, BARE | {"previous": previous | {"drift": drift | {"findings": findings}}})
+        Page(text)
+        plain = " ".join(re.sub(r"<[^>]+>", " ", text).split())
+        assert said in plain
+        assert "Of the 20 customers likeliest to leave silently today, 16 are the same by both models." in plain
+        assert "The mean risk of leaving silently is 2.9% by this one and 3.1% by the one before." in plain
+
+
 def test_where_service_was_not_shown_to_matter_no_reason_of_it_is_offered(small: ChurnModel) -> None:
     for signal, offered in (("nothing", "reasons that lie in the contract"), ("adds", "the reasons, as where to look")):
         assert offered in report.page(small, BARE | {"service_signal": signal})
