@@ -67,6 +67,10 @@ def _origin(facts: registry.Facts) -> dict[str, Any]:
     as_of = config.pop("as_of", None)
     if "column" not in facts.label:  # of a history, nothing about tables was told
         config.pop("table", None)
+    profit = dict(config.get("profit") or {})
+    margin = profit.pop("margin", None)  # a setting of the deployment, which no configuration file may hold
+    if profit:
+        config["profit"] = profit
     if "expert" in config:
         config["expert"] = f"a file with the SHA-256 {hashlib.sha256(config['expert'].encode()).hexdigest()}"
     told = {
@@ -74,6 +78,7 @@ def _origin(facts: registry.Facts) -> dict[str, Any]:
         "as of": as_of,
         "seed": facts.seed,
         "configuration": config,
+        "EBBTIDE_MARGIN": margin,
         "data (SHA-256)": facts.data_hash,
         "data range": " to ".join(facts.data_range) if facts.data_range else None,
         "code revision": facts.git_revision,

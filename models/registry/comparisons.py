@@ -63,9 +63,14 @@ def latest(root: Path, champion: str, challenger: str) -> Comparison | None:
     """The last comparison of these two that could tell anything, seen from the challenger; None where there is none."""
     for found in reversed(comparisons(root)):
         if {found.champion, found.challenger} == {champion, challenger} and found.verdict != "too_little":
-            turned = found.champion != champion
-            return replace(found, verdict=_FLIPPED[found.verdict]) if turned else found
+            return found if found.champion == champion else _turned(found)
     return None
+
+
+def _turned(found: Comparison) -> Comparison:
+    """The same, with the verdict about the other; its sentence speaks of the challenger, who is named."""
+    told = f"The challenger was {found.challenger}. {found.sentence}"
+    return replace(found, verdict=_FLIPPED[found.verdict], sentence=told)
 
 
 def _read(line: bytes) -> Comparison:

@@ -198,7 +198,8 @@ def test_a_worse_model_is_refused_whichever_way_it_was_compared(tmp_path):
     keep(tmp_path, compared(served, new, "worse"))
     assert "a comparison found it worse: it is worse" in refused(tmp_path, new)
     keep(tmp_path, compared(new, served, "better"))
-    assert "a comparison found it worse" in refused(tmp_path, new)
+    # "better" is said of the challenger, which was the other one that time.
+    assert f"a comparison found it worse: The challenger was {served}. it is better" in refused(tmp_path, new)
     keep(tmp_path, compared(new, served, "worse"))
     assert latest(tmp_path, served, new).verdict == "better"
     promote(tmp_path, new, "bob", NOW, "better after all")

@@ -238,7 +238,7 @@ def test_a_table_that_names_no_accounts_is_told_in_rows(small: ChurnModel) -> No
 
 def test_what_has_changed_since_the_model_before_is_told_in_its_section(small: ChurnModel) -> None:
     finding = {"kind": "survey_coverage", "severity": "alarm", "subject": "x", "sentence": "Fewer <b> asked."}
-    means = {"silent": {"this": 0.029, "previous": 0.031}}
+    means = {"churn": {"this": 0.04, "previous": 0.04}, "silent": {"this": 0.029, "previous": 0.031}}
     drift = {"accounts": 1474, "since": "2026-01-05T00:00:00Z", "lists": {"k": 20, "shared": 16}, "means": means}
     previous = {"status": "too_recent", "why": "Too early.", "model_id": "m", "cutoff": "2026-01-05T00:00:00Z"}
     for findings, said in (
@@ -250,7 +250,8 @@ def test_what_has_changed_since_the_model_before_is_told_in_its_section(small: C
         plain = " ".join(re.sub(r"<[^>]+>", " ", text).split())
         assert said in plain
         assert "Of the 20 customers likeliest to leave silently today, 16 are the same by both models." in plain
-        assert "The mean risk of leaving silently is 2.9% by this one and 3.1% by the one before." in plain
+        assert "The mean risk of leaving at all is 4.0% by this one and 4.0% by the one before;" in plain
+        assert "; the mean risk of leaving silently is 2.9% by this one and 3.1% by the one before." in plain
 
 
 def test_where_service_was_not_shown_to_matter_no_reason_of_it_is_offered(small: ChurnModel) -> None:
