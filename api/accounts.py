@@ -25,9 +25,9 @@ resource = Resource("accounts", "Accounts")
 @needs("write", conditional=True)
 @operation(
     gives={200: (schemas.AccountAnswer, "Known before"), 201: (schemas.AccountAnswer, "New")},
-    refuses=(404, 412),
     takes=schemas.AccountBody,
     scope="write",
+    conditional=True,
 )
 def put_account(account_id: str) -> Response:
     """Store an account as described; what the body leaves out is unknown from now on.
@@ -60,7 +60,7 @@ def put_account(account_id: str) -> Response:
 
 @resource.route("/v1/accounts/<ident:account_id>")
 @needs("read")
-@operation(gives={200: (schemas.Account, "The account as it is stored")}, refuses=(404,), scope="read")
+@operation(gives={200: (schemas.Account, "The account as it is stored")}, scope="read", conditional=True)
 def get_account(account_id: str) -> Response:
     """An account as it was described last, with a tag for `If-Match`."""
     row, tag = the_service().store.account(account_id, the_book())
@@ -97,7 +97,7 @@ def _tagged(response: Response, tag: str | None) -> Response:
         207: (schemas.BatchAnswer, "Some items were rejected; the others are stored"),
     },
     takes=schemas.batch_of(schemas.Account, MOST_ITEMS, "AccountBatch"),
-    streams=True,
+    streams=schemas.Account,
     scope="write",
 )
 def post_accounts() -> Response:

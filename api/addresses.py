@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from flask import Flask
-from werkzeug.routing import BaseConverter, ValidationError
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import BaseConverter
 
 from models.imports.convert import ID_LENGTH
 
@@ -31,7 +32,8 @@ class Ident(BaseConverter):
         """The id itself."""
         # U+FFFD stands for bytes that were no UTF-8: two different ids would become one.
         if len(value) > ID_LENGTH or "\ufffd" in value:
-            raise ValidationError
+            # Not ValidationError: that would make it a matter of other methods, and 405.
+            raise NotFound
         return value.replace(_SLASH, "/")
 
 

@@ -93,6 +93,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = now) -> Flask
     transport.install(app)
     api = contract.install(app)
     api.spec.components.schema("Problem", schema=schemas.Problem)
+    api.spec.components.schema("StreamLine", schema=schemas.StreamLine)
     for module in RESOURCES:
         api.register_blueprint(module.resource)
     return app

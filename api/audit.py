@@ -27,7 +27,7 @@ _LARGEST = 2**62
 @needs("admin")
 @operation(
     gives={200: (schemas.AuditPage, "A page of the log, newest first")},
-    refuses=(422,),
+    refuses=("invalid_cursor",),
     query=schemas.AuditQuery,
     scope="admin",
 )

@@ -8,7 +8,7 @@ import polars as pl
 from flask import Response
 
 from api.auth import the_book, the_key
-from api.bodies import answer, escape, items_of, json_body
+from api.bodies import NDJSON, answer, escape, items_of, json_body
 from api.checking import Fault, Rows, check_rows
 from api.errors import MOST_ERRORS, FieldError
 from api.rescoring import Outcome
@@ -114,7 +114,7 @@ def _outside(book: Book, there: set[str], number: int, row: Mapping[str, Any]) -
 
 def post_batch(service: Service, table: Table) -> Response:
     """The whole of a batch route."""
-    items = items_of(json_body(), MOST_ITEMS)
+    items = items_of(json_body(NDJSON), MOST_ITEMS)
     written = write(service, table, items)
     counts = dict.fromkeys(("created", "updated", "unchanged", "rejected"), 0)
     lines = []

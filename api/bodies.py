@@ -1,9 +1,11 @@
 """Bodies in and out: strict JSON, refused with the one error shape."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, NoReturn
+from functools import wraps
+from typing import Any, NoReturn, TypeVar
 
 from flask import Response, current_app, request
 
@@ -17,15 +19,18 @@ JSON = "application/json"
 #: A line of JSON per row.
 NDJSON = "application/x-ndjson"
 
+_View = TypeVar("_View", bound=Callable[..., Any])
 
-def json_body() -> dict[str, Any]:
-    """The request's body as a JSON object. Raises `Problem` 415, 400 or 422.
+
+def json_body(*also: str) -> dict[str, Any]:
+    """The request's body as a JSON object. Raises `Problem` 415, 400 or 422. `also`: other types the address takes.
 
     Stricter than Python's reader: no NaN or Infinity, and no half of a surrogate pair, which is no text.
     """
     mimetype = request.mimetype
     if mimetype != JSON:
-        raise Problem(415, "unsupported_media_type", f"Send the body as {JSON}, not {mimetype or 'without a type'}.")
+        wanted = " or ".join((JSON, *also))
+        raise Problem(415, "unsupported_media_type", f"Send the body as {wanted}, not {mimetype or 'without a type'}.")
     raw = transport.body(current_app.config["MAX_CONTENT_LENGTH"])
     body = parse(raw)
     if not isinstance(body, dict):
@@ -76,6 +81,21 @@ def query(*known: str) -> dict[str, str]:
     return request.args.to_dict()
 
 
+def without_query(view: _View) -> _View:
+    """The view, which takes no query parameters: one that is sent raises `Problem` 422."""
+
+    @wraps(view)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if request.args:
+            errors = [
+                FieldError(name, "unknown_parameter", "is not known here; there are none") for name in request.args
+            ]
+            raise Problem(422, "invalid_query", "This address takes no query parameters.", errors)
+        return view(*args, **kwargs)
+
+    return checked  # type: ignore[return-value]
+
+
 def invalid(detail: str, *errors: FieldError) -> Problem:
     """A body that does not fit."""
     return Problem(422, "invalid_body", detail, errors)
@@ -93,6 +113,13 @@ def answer(body: Any, status: int = 200) -> Response:
 def answer_text(text: str, status: int = 200) -> Response:
     """A JSON answer that is written already."""
     return Response(text, status=status, content_type=JSON)
+
+
+def nothing() -> Response:
+    """The answer that something was done and there is nothing to say."""
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response
 
 
 def whole_number(text: str, most: int) -> int | None:
@@ -153,18 +180,29 @@ def escape(name: str) -> str:
 
 
 def parse(raw: bytes) -> Any:
-    """Strict JSON. Raises `Problem` 400."""
+    """Strict JSON: UTF-8, each member of an object once. Raises `Problem` 400."""
     try:
-        body = json.loads(raw, parse_constant=_no_number)
+        # Decoded here: Python's reader would let half a surrogate pair pass, and guess at other encodings.
+        body = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_number, object_pairs_hook=_object)
         if b"\\ud" in raw or b"\\uD" in raw:
             json.dumps(body, ensure_ascii=False).encode()
     except RecursionError:
         raise Problem(400, "malformed_json", "The body is nested too deeply.") from None
     except UnicodeError:
         raise Problem(400, "malformed_json", "The body is not UTF-8 text.") from None
+    except _Twice as error:
+        raise Problem(400, "malformed_json", f"The body has {error} twice in one object.") from None
     except ValueError as error:
         raise Problem(400, "malformed_json", f"The body is not JSON: {_said(error)}.") from None
     return body
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = Counter(name for name, _ in pairs)
+        raise _Twice(repr(names.most_common(1)[0][0][:80]))
+    return found
 
 
 def _no_number(name: str) -> NoReturn:
@@ -176,6 +214,10 @@ def _said(error: ValueError) -> str:
         return f"{error.msg.lower()} at line {error.lineno}, column {error.colno}"
     # Python's own words on a number of thousands of digits are advice to programmers of Python.
     return str(error) if isinstance(error, _NoNumber) else "a number has too many digits"
+
+
+class _Twice(Exception):
+    """A member that an object names twice: whichever was meant, one of the two would be lost without a word."""
 
 
 class _NoNumber(ValueError):

@@ -32,7 +32,9 @@ def docs() -> Response:
 
 
 @resource.route("/docs/<name>")
-@operation(gives={200: (None, "A file of that page")}, refuses=(404,), also={kind: _ANY for _, kind in FILES.values()})
+@operation(
+    gives={200: (None, "A file of that page")}, refuses=("not_found",), also={kind: _ANY for _, kind in FILES.values()}
+)
 def docs_file(name: str) -> Response:
     """Scripts and styles of the page."""
     if name not in FILES:

@@ -35,7 +35,7 @@ LIMIT, MOST = 50, 500
 @needs("read")
 @operation(
     gives={200: (schemas.ScoreHistory, "A page of the account's scores, latest first")},
-    refuses=(404, 422),
+    refuses=("invalid_cursor",),
     query=schemas.HistoryQuery,
     scope="read",
 )
@@ -72,7 +72,7 @@ def _score(values: Mapping[str, Any]) -> dict[str, Any]:
 @needs("read")
 @operation(
     gives={200: (schemas.Changes, "The difference of two scores as an exact sum")},
-    refuses=(404, 409, 422),
+    refuses=("not_scored_then", "model_not_stored", "model_unavailable"),
     query=schemas.ChangesQuery,
     scope="read",
 )

@@ -29,7 +29,7 @@ _NAMES = ("account_id", "name", "owner", "segment", "region", "mrr", "currency")
 @needs("read", restricted="narrowed")
 @operation(
     gives={200: (schemas.Disagreements, "The widest disagreements")},
-    refuses=(422,),
+    refuses=("model_unavailable",),
     query=schemas.DisagreementQuery,
     scope="read",
 )

@@ -35,7 +35,7 @@ from models.errors import (
     UnknownList,
     UnknownWebhook,
 )
-from models.store.errors import RunInProgress, StoreError
+from models.store.errors import StoreError
 
 PROBLEM = "application/problem+json"
 #: More errors than these are counted, not listed.
@@ -61,7 +61,6 @@ CORE: tuple[tuple[type[EbbtideError], int, str], ...] = (
     (TableModel, 409, "model_reads_table"),
     (FeatureMismatch, 422, "feature_mismatch"),
     (ContractError, 422, "invalid_data"),
-    (RunInProgress, 409, "run_in_progress"),
     (StoreError, 503, "store_unavailable"),
     (ArtefactError, 503, "model_unavailable"),
 )
@@ -84,10 +83,12 @@ _CODES = {
     503: "unavailable",
 }
 
+BROKEN = "Something went wrong on our side; it was logged under the request id."
+
 _DETAILS = {
     404: "There is nothing at this address; see /openapi.json for what there is.",
     405: "This address does not take this method; the Allow header lists those it takes.",
-    500: "Something went wrong on our side; it was logged under the request id.",
+    500: BROKEN,
 }
 
 
@@ -122,20 +123,19 @@ class Problem(Exception):
 
 def problem_response(problem: Problem) -> Response:
     """The answer to a request that was refused."""
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": title(problem.status),
-        "status": problem.status,
-        "code": problem.code,
-        "detail": problem.detail,
-        "request_id": g.get("request_id", ""),
-        "errors": [error.to_plain() for error in problem.errors[:MOST_ERRORS]],
-    }
+    body = problem_body(problem.status, problem.code, problem.detail, g.get("request_id", ""))
+    body["errors"] = [error.to_plain() for error in problem.errors[:MOST_ERRORS]]
     response = Response(json.dumps(body), status=problem.status, content_type=PROBLEM)
     if problem.status >= 500:
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     response.headers.update(problem.headers)
     return response
+
+
+def problem_body(status: int, code: str, detail: str, request_id: str) -> dict[str, Any]:
+    """The body of a refusal without errors of single values."""
+    told = {"status": status, "code": code, "detail": detail, "request_id": request_id, "errors": []}
+    return {"type": "about:blank", "title": title(status), **told}
 
 
 def title(status: int) -> str:
@@ -148,7 +148,7 @@ def from_core(error: EbbtideError) -> Problem:
     for kind, status, code in CORE:
         if isinstance(error, kind):
             return Problem(status, code, str(error))
-    return Problem(500, "internal", _DETAILS[500])
+    return Problem(500, "internal", BROKEN)
 
 
 def install(app: Flask) -> None:
@@ -173,7 +173,7 @@ def install(app: Flask) -> None:
     def failed(error: Exception) -> Response:
         # The traceback is for the log alone; its text may hold values, so only types and places are kept.
         _log("failed", error=type(error).__name__, where=_where(error))
-        return problem_response(Problem(500, "internal", _DETAILS[500]))
+        return problem_response(Problem(500, "internal", BROKEN))
 
 
 def _log(event: str, **values: Any) -> None:

@@ -1,35 +1,28 @@
-"""Examples of every operation, as the service answered them; and the headers that every answer has.
+"""Examples of every operation, as the service answered them.
 
 `examples.json` holds calls in an order in which they work, each with what was answered. They are played against a
 running service by the tests, which compare; here they become the examples of the OpenAPI document.
 
-    operation   the operation's id                 path, query, headers, body   what was sent
-    status      what was answered, and             answer                       its body: long lists cut, what
-    summary     what the call shows                                             differs every time written as "..."
+    operation   the operation's id         path, headers, body     what was sent; `raw`: a body that is no JSON
+    summary     what the call shows        status, type, answer    what was answered: long lists cut, what differs every
+                                                                   time written as "...", of other texts the first line
+
+A refusal without an example of its own on a route is shown by another route's of the same code.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from apispec import BasePlugin
+from apispec import APISpec, BasePlugin
 
 from api.bodies import JSON
-from api.errors import PROBLEM
+from api.errors import BROKEN, PROBLEM, problem_body
+from api.idempotency import IN_PROGRESS
 
 Call = Mapping[str, Any]
 FILE = "examples.json"
-
-_REQUEST_ID = {"description": "names this request in our logs", "schema": {"type": "string"}, "required": True}
-_HEADERS = {
-    "ETag": {"description": "for If-None-Match: a tag of this very answer", "schema": {"type": "string"}},
-    "Link": {"description": 'the next page, rel="next"', "schema": {"type": "string"}},
-    "Retry-After": {"description": "seconds to wait before another attempt", "schema": {"type": "string"}},
-}
-#: Header -> statuses of reads that may have it.
-_OF_READS = {"ETag": (200, 304), "Link": (200,)}
-_RETRIED = (429, 503)
 
 
 def load() -> list[Call]:
@@ -38,45 +31,74 @@ def load() -> list[Call]:
     return found
 
 
+def _unplayed(summary: str, status: int, code: str, detail: str) -> Call:
+    return {"summary": summary, "type": PROBLEM, "answer": problem_body(status, code, detail, "...")}
+
+
+#: Refusals that no call brings about: a bug, two requests that meet, a database that is away.
+UNPLAYED = (
+    _unplayed("Something broke", 500, "internal", BROKEN),
+    _unplayed("The first is at work", 409, "idempotency_in_progress", IN_PROGRESS),
+    _unplayed(
+        "A model of tables",
+        409,
+        "model_reads_table",
+        "The model ... of a table says who leaves, not who leaves silently.",
+    ),
+    _unplayed("The store is away", 503, "store_unavailable", "The database cannot be used: it does not answer."),
+)
+
+
 class Examples(BasePlugin):
-    """Puts examples and headers into every operation of the document."""
+    """Puts examples into every operation of the document."""
 
     def __init__(self) -> None:
         self._calls: dict[str, list[Call]] = {}
+        self._refused: dict[str, Call] = {call["answer"]["code"]: call for call in UNPLAYED}
         for call in load():
             self._calls.setdefault(call["operation"], []).append(call)
+            if call.get("type") == PROBLEM:
+                self._refused.setdefault(call["answer"]["code"], call)
 
     def operation_helper(self, path: Any = None, operations: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
         """Called for every address with its operations by method."""
-        for method, operation in (operations or {}).items():
-            responses = {int(status): response for status, response in operation.get("responses", {}).items()}
-            for status, response in responses.items():
-                response.setdefault("headers", {}).update(_headers(method, status))
+        for operation in (operations or {}).values():
             calls = self._calls.get(operation.get("operationId", ""), [])
-            _put(operation.get("requestBody"), JSON, _bodies(calls))
-            for status, response in responses.items():
-                kind = JSON if status < 400 else PROBLEM
-                _put(response, kind, _answers(call for call in calls if call.get("status") == status))
+            for call in calls:
+                if call.get("status", 0) < 400:
+                    _put_body(operation.get("requestBody"), call)
+            for status, response in operation.get("responses", {}).items():
+                own = [call for call in calls if call.get("status") == int(status)]
+                for call in own:
+                    _put(response, call.get("type", JSON), call, call.get("answer"))
+                if not own:
+                    _put_like(response, next((c for c in response.get("x-codes", ()) if c in self._refused), None))
+
+    def init_spec(self, spec: APISpec) -> None:
+        """Describe once each refusal that several routes are shown with."""
+        super().init_spec(spec)
+        for code, call in self._refused.items():
+            spec.components.example(code, {"summary": call["summary"], "value": call["answer"]})
 
 
-def _headers(method: str, status: int) -> dict[str, Any]:
-    reads = [name for name, statuses in _OF_READS.items() if method == "get" and status in statuses]
-    retried = ["Retry-After"] if status in _RETRIED else []
-    return {"X-Request-Id": _REQUEST_ID, **{name: _HEADERS[name] for name in (*reads, *retried)}}
+def _put_body(described: Any, call: Call) -> None:
+    if "raw" in call:
+        _put(described, call["headers"]["Content-Type"], call, call["raw"])
+    else:
+        _put(described, JSON, call, call.get("body"))
 
 
-def _bodies(calls: Sequence[Call]) -> dict[str, Any]:
-    return {_name(call): {"summary": call["summary"], "value": call["body"]} for call in calls if "body" in call}
+def _put(described: Any, content_type: str, call: Call, value: Any) -> None:
+    kind = content_type.partition(";")[0]
+    if described and value is not None and kind in described.get("content", {}):
+        examples = described["content"][kind].setdefault("examples", {})
+        examples[_name(call)] = {"summary": call["summary"], "value": value}
 
 
-def _answers(calls: Iterator[Call]) -> dict[str, Any]:
-    return {_name(call): {"summary": call["summary"], "value": call["answer"]} for call in calls if call.get("answer")}
+def _put_like(described: Any, code: str | None) -> None:
+    if code is not None:
+        described["content"][PROBLEM]["examples"] = {code: {"$ref": f"#/components/examples/{code}"}}
 
 
 def _name(call: Call) -> str:
     return str(call["summary"]).lower().replace(" ", "-")
-
-
-def _put(described: dict[str, Any] | None, content_type: str, examples: Mapping[str, Any]) -> None:
-    if described and examples and content_type in described.get("content", {}):
-        described["content"][content_type]["examples"] = dict(examples)

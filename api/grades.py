@@ -31,7 +31,7 @@ JUDGED = {"silent": ("stay", "silent", "vocal"), "churn": ("stay", "silent", "vo
 @needs("read", restricted="narrowed")
 @operation(
     gives={200: (schemas.GradeAnswer, "The grade, or when there will be one")},
-    refuses=(404,),
+    refuses=("unknown_list", "model_unavailable"),
     scope="read",
 )
 def get_grade(list_id: int) -> Response:

@@ -5,6 +5,7 @@ from flask import Response
 from api import score_schemas as schemas
 from api.auth import needs
 from api.bodies import answer_text, chosen_fields, query
+from api.codes import NO_SCORE
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.health_text import health_text
@@ -26,8 +27,13 @@ OF_THEN = ("known_at", "said")
 @resource.route("/v1/accounts/<ident:account_id>/health")
 @needs("read")
 @operation(
-    gives={200: (schemas.Health, "The account's latest score with all its reasons")},
-    refuses=(404, 409, 422),
+    gives={
+        200: (
+            {"anyOf": [schemas.Health, schemas.HealthPart]},
+            "The latest score with its reasons, or what was asked for of it",
+        )
+    },
+    refuses=(*NO_SCORE, "model_reads_table", "model_unavailable"),
     query=schemas.HealthAskedQuery,
     scope="read",
 )

@@ -37,6 +37,8 @@ WAIT_SECONDS, POLL_SECONDS = 2.0, 0.05
 #: Seconds between two looks for answers that are kept no longer.
 SWEEP_SECONDS = 60.0
 
+IN_PROGRESS = f"The first request with this {HEADER} is still being worked on; ask again for its answer."
+
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _DECIDED = frozenset({404, 409, 410, 412})
 _HEADERS = ("Content-Type", "ETag", "Location")
@@ -98,8 +100,7 @@ class Once:
             if found is not None:
                 return found
             if time.monotonic() >= deadline:
-                detail = f"The first request with this {HEADER} is still being worked on; ask again for its answer."
-                raise Problem(409, "idempotency_in_progress", detail, headers={"Retry-After": "1"})
+                raise Problem(409, "idempotency_in_progress", IN_PROGRESS, headers={"Retry-After": "1"})
             time.sleep(POLL_SECONDS)
 
     def _do(self, claimed: Claim, view: Callable[[], Response]) -> Response:
@@ -108,10 +109,10 @@ class Once:
         except BaseException:
             self._release(claimed)
             raise
-        if response.status_code >= 400 and response.status_code not in _DECIDED:
-            self._release(claimed)
-        else:
+        if is_kept(response.status_code):
             self._finish(claimed, response)
+        else:
+            self._release(claimed)
         return response
 
     def _finish(self, claimed: Claim, response: Response) -> None:
@@ -144,6 +145,11 @@ class Once:
         with self._engine.connect() as conn:
             found = answers.counts(conn)
         self._full = frozenset(key_id for key_id, number in found.items() if number >= self._most)
+
+
+def is_kept(status: int) -> bool:
+    """Whether an answer of this status is given again: it says what was done or decided."""
+    return status < 400 or status in _DECIDED
 
 
 def keep_without(response: Response, body: dict[str, object]) -> Response:

@@ -80,18 +80,39 @@ class ReadAgainAnswer(ma.Schema):
     replayed = fields.Integer(required=True)
 
 
-_REFUSES = (403, 404, 413, 503)
+_REFUSES = ("not_genuine", "door_closed", "too_large", "store_unavailable")
+
+
+#: Signed byte for byte, so it is looked at as it comes.
+_MESSAGE = {"type": "object", "description": "as the helpdesk sends it, up to 1 MiB"}
+
+
+def _signature(name: str, meaning: str) -> dict[str, Any]:
+    return {"in": "header", "name": name, "required": True, "description": meaning, "schema": {"type": "string"}}
 
 
 @resource.route("/v1/inbound/zendesk", methods=["POST"])
-@operation(gives={200: (Received, "Kept; a worker reads it")}, refuses=_REFUSES)
+@operation(
+    gives={200: (Received, "Kept; a worker reads it")},
+    refuses=_REFUSES,
+    raw=_MESSAGE,
+    parameters=(
+        _signature("X-Zendesk-Webhook-Signature", "base64 of HMAC-SHA256 over timestamp and body"),
+        _signature("X-Zendesk-Webhook-Signature-Timestamp", "when it was signed, at most five minutes ago"),
+    ),
+)
 def receive_zendesk() -> Response:
     """An event of Zendesk, signed with the webhook's secret. Not for keys: the signature says who sends it."""
     return _receive("zendesk")
 
 
 @resource.route("/v1/inbound/intercom", methods=["POST"])
-@operation(gives={200: (Received, "Kept; a worker reads it")}, refuses=_REFUSES)
+@operation(
+    gives={200: (Received, "Kept; a worker reads it")},
+    refuses=_REFUSES,
+    raw=_MESSAGE,
+    parameters=(_signature("X-Hub-Signature", "`sha1=` and hex of HMAC-SHA1 over the body"),),
+)
 def receive_intercom() -> Response:
     """A notification of Intercom, signed with the app's client secret."""
     return _receive("intercom")
@@ -122,7 +143,10 @@ def _raw() -> bytes:
 @resource.route("/v1/inbound")
 @needs("admin")
 @operation(
-    gives={200: (Inbox, "A page of what came in, latest first")}, refuses=(422,), query=InboxQuery, scope="admin"
+    gives={200: (Inbox, "A page of what came in, latest first")},
+    refuses=("invalid_cursor",),
+    query=InboxQuery,
+    scope="admin",
 )
 def get_inbound() -> Response:
     """What came in by the live doors, what is waiting, and what could not be read and why."""
@@ -147,7 +171,9 @@ def get_inbound() -> Response:
 
 @resource.route("/v1/inbound/replay", methods=["POST"])
 @needs("admin")
-@operation(gives={200: (ReadAgainAnswer, "They will be read again")}, takes=ReadAgain, scope="admin")
+@operation(
+    gives={200: (ReadAgainAnswer, "They will be read again")}, takes=ReadAgain, refuses=("invalid_data",), scope="admin"
+)
 def replay_inbound() -> Response:
     """Read messages again: those named, or the failed ones since a moment (1,000 at once, oldest first)."""
     service, body = the_service(), json_body()

@@ -21,7 +21,7 @@ resource = Resource("interactions", "Interactions")
         207: (schemas.BatchAnswer, "Some items were rejected; the others are stored"),
     },
     takes=schemas.batch_of(schemas.Interaction, MOST_ITEMS, "InteractionBatch"),
-    streams=True,
+    streams=schemas.Interaction,
     scope="write",
 )
 def post_interactions() -> Response:

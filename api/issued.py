@@ -51,7 +51,8 @@ _TEXT = 512
 @needs("read", restricted="narrowed")
 @operation(
     gives={201: (schemas.IssuedList, "The list, frozen")},
-    refuses=(404,),
+    refuses=("no_list_yet", "model_unavailable"),
+    makes=True,
     takes=schemas.IssueRequest,
     scope="read",
 )
@@ -183,8 +184,13 @@ def _issued(service: Service, list_id: int, chosen: Pick, told: dict[str, Any] |
 @resource.route("/v1/risk-lists/<int:list_id>")
 @needs("read", restricted="narrowed")
 @operation(
-    gives={200: (schemas.KeptListPage, "A page of the list as it was issued, or as text/csv all that is left of it")},
-    refuses=(404, 406, 422),
+    gives={
+        200: (
+            {"anyOf": [schemas.KeptListPage, schemas.KeptListPagePart]},
+            "A page of the list as it was issued, or as text/csv all that is left of it",
+        )
+    },
+    refuses=("unknown_list", "not_acceptable", "invalid_cursor"),
     query=score_schemas.ListQuery,
     scope="read",
     also={CSV: {"type": "string"}},
@@ -217,7 +223,7 @@ def get_risk_list(list_id: int) -> Response:
 @needs("read", restricted="narrowed")
 @operation(
     gives={200: (schemas.ListChangesAnswer, "Who was new, who had left, who stayed, and why")},
-    refuses=(404, 422),
+    refuses=("unknown_list",),
     scope="read",
 )
 def get_list_changes(list_id: int) -> Response:

@@ -36,6 +36,7 @@ def get_keys() -> Response:
 @needs("admin")
 @operation(
     gives={201: (schemas.NewKey, "The key, with its secret, which is shown this once")},
+    refuses=("invalid_data",),
     takes=schemas.KeyRequest,
     scope="admin",
 )
@@ -62,7 +63,7 @@ def post_key() -> Response:
 @needs("admin")
 @operation(
     gives={200: (schemas.NewKey, "The key, with its new secret, which is shown this once")},
-    refuses=(404, 409),
+    refuses=("unknown_key", "key_ended"),
     takes=schemas.RotateRequest,
     scope="admin",
 )
@@ -81,7 +82,7 @@ def rotate_key(key_id: str) -> Response:
 
 @resource.route("/v1/keys/<key_id>", methods=["DELETE"])
 @needs("admin")
-@operation(gives={200: (schemas.Key, "The key, revoked")}, refuses=(404,), scope="admin")
+@operation(gives={200: (schemas.Key, "The key, revoked")}, refuses=("unknown_key",), scope="admin")
 def delete_key(key_id: str) -> Response:
     """Revoke a key: it stays listed and opens nothing any more."""
     return answer(_line(the_service().store.revoke_key(_known(key_id), by())))

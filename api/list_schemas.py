@@ -4,7 +4,7 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from api.change_schemas import Part
-from api.schemas import said
+from api.schemas import part_of, said
 from api.score_schemas import Entry, ListLine, ListPage, Loss
 from models.health import BANDS
 from models.moves import MEANING
@@ -50,6 +50,12 @@ class KeptListPage(ListPage):
     """GET /v1/risk-lists/{list_id}."""
 
     entries = fields.List(fields.Nested(KeptEntry), required=True)
+
+
+class KeptListPagePart(ListPage):
+    """The same with the members that were asked for."""
+
+    entries = fields.List(fields.Nested(part_of(KeptEntry, "KeptEntryPart")), required=True)
 
 
 class Then(ma.Schema):

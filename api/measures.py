@@ -21,7 +21,7 @@ resource = Resource("measures", "The users' own numbers")
         207: (schemas.BatchAnswer, "Some items were rejected; the others are stored"),
     },
     takes=schemas.batch_of(schemas.Measure, MOST_ITEMS, "MeasureBatch"),
-    streams=True,
+    streams=schemas.Measure,
     scope="write",
 )
 def post_measures() -> Response:

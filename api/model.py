@@ -19,7 +19,9 @@ resource = Resource("model", "The model in service")
 
 @resource.route("/v1/model")
 @needs("read", restricted="harmless")
-@operation(gives={200: (schemas.Model, "The model that scores at this moment")}, scope="read")
+@operation(
+    gives={200: (schemas.Model, "The model that scores at this moment")}, refuses=("model_unavailable",), scope="read"
+)
 def get_model() -> Response:
     """Which model is in service, how it came to be and how well it did."""
     body = describe(the_service().serving.current())
@@ -31,7 +33,7 @@ def get_model() -> Response:
 @needs("read")
 @operation(
     gives={200: (monitor_schemas.Monitor, "The latest look at the model in service")},
-    refuses=(404, 409),
+    refuses=("not_monitored_yet", "model_reads_table", "model_unavailable"),
     scope="read",
 )
 def get_monitor() -> Response:

@@ -23,7 +23,7 @@ LIMIT, MOST = 50, 500
 @needs("admin")
 @operation(
     gives={200: (schemas.ModelHistory, "A page of the history, newest first")},
-    refuses=(422,),
+    refuses=("invalid_cursor",),
     query=schemas.ModelHistoryQuery,
     scope="admin",
 )

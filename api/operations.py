@@ -21,7 +21,7 @@ def healthz() -> Response:
 
 
 @resource.route("/readyz")
-@operation(gives={200: (schemas.Ready, "The service can serve")}, refuses=(503,))
+@operation(gives={200: (schemas.Ready, "The service can serve")}, refuses=("not_ready",))
 def readyz() -> Response:
     """Whether the database can be reached, has this version's tables, and a model is in service."""
     service = the_service()

@@ -31,7 +31,6 @@ _TEXT = 2000
         200: (schemas.OverrideAnswer, "In place of the one that held until now"),
         201: (schemas.OverrideAnswer, "None held until now"),
     },
-    refuses=(404,),
     takes=schemas.OverrideBody,
     scope="write",
 )
@@ -54,7 +53,9 @@ def put_override(account_id: str) -> Response:
 
 @resource.route("/v1/accounts/<ident:account_id>/override", methods=["DELETE"])
 @needs("write")
-@operation(gives={200: (schemas.OverrideAnswer, "It is over; `override` is null")}, refuses=(404,), scope="write")
+@operation(
+    gives={200: (schemas.OverrideAnswer, "It is over; `override` is null")}, refuses=("no_override",), scope="write"
+)
 def delete_override(account_id: str) -> Response:
     """Take an override back before it ends by itself. 404 `no_override` where none holds."""
     service = the_service()
@@ -84,7 +85,6 @@ def override_line(given: Override | None) -> dict[str, Any] | None:
         200: (schemas.SentimentAnswer, "There were views before"),
         201: (schemas.SentimentAnswer, "The account's first"),
     },
-    refuses=(404,),
     takes=schemas.SentimentBody,
     scope="write",
 )
@@ -106,7 +106,7 @@ def put_sentiment(account_id: str) -> Response:
 
 @resource.route("/v1/accounts/<ident:account_id>/sentiment", methods=["GET"])
 @needs("read")
-@operation(gives={200: (schemas.SentimentAnswer, "The latest view")}, refuses=(404,), scope="read")
+@operation(gives={200: (schemas.SentimentAnswer, "The latest view")}, scope="read")
 def get_sentiment(account_id: str) -> Response:
     """The latest view that a manager gave of an account."""
     return answer(_sentiment(account_id, the_service().store.sentiment(account_id)))

@@ -1,5 +1,6 @@
 """Personal data: given out, and erased with a receipt."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -20,6 +21,7 @@ from models.clock import isoformat, parse_instant
 from models.errors import UnknownAccount
 from models.store import erasure
 from models.store.erased import Kind
+from models.store.given_out import Place, page
 
 resource = Resource("personal-data", "Personal data: given out, and erased")
 
@@ -41,7 +43,7 @@ _CONTACT = "/v1/contacts/<ident:contact_id>"
 @needs("admin")
 @operation(
     gives={200: (schemas.PersonalData, "A page of everything stored about the account")},
-    refuses=(404, 422),
+    refuses=("unknown_account", "invalid_cursor"),
     query=schemas.PersonalDataQuery,
     scope="admin",
 )
@@ -55,7 +57,7 @@ def get_account_data(account_id: str) -> Response:
 @needs("admin")
 @operation(
     gives={200: (schemas.PersonalData, "A page of everything stored under the person's id")},
-    refuses=(404, 422),
+    refuses=("unknown_contact", "invalid_cursor"),
     query=schemas.PersonalDataQuery,
     scope="admin",
 )
@@ -66,7 +68,7 @@ def get_contact_data(contact_id: str) -> Response:
 
 @resource.route(f"{_ACCOUNT}/personal-data", methods=["DELETE"])
 @needs("admin")
-@operation(gives={200: (schemas.ErasureReceipt, "What was erased")}, refuses=(404,), scope="admin")
+@operation(gives={200: (schemas.ErasureReceipt, "What was erased")}, refuses=("unknown_account",), scope="admin")
 def delete_account_data(account_id: str) -> Response:
     """Erase an account: its rows, scores, features and history; on lists a pseudonym takes its place. It is kept out
     from now on, until `DELETE .../erasure`."""
@@ -75,7 +77,7 @@ def delete_account_data(account_id: str) -> Response:
 
 @resource.route(f"{_CONTACT}/personal-data", methods=["DELETE"])
 @needs("admin")
-@operation(gives={200: (schemas.ErasureReceipt, "What was erased")}, refuses=(404,), scope="admin")
+@operation(gives={200: (schemas.ErasureReceipt, "What was erased")}, refuses=("unknown_contact",), scope="admin")
 def delete_contact_data(contact_id: str) -> Response:
     """Erase a contact person: contacts and surveys stay with their account, without the person and without comments."""
     return _erased("contact", contact_id)
@@ -83,7 +85,7 @@ def delete_contact_data(contact_id: str) -> Response:
 
 @resource.route(f"{_ACCOUNT}/erasure", methods=["DELETE"])
 @needs("admin")
-@operation(gives={200: (schemas.Readmission, "It may come back")}, refuses=(404,), scope="admin")
+@operation(gives={200: (schemas.Readmission, "It may come back")}, refuses=("not_erased",), scope="admin")
 def delete_account_erasure(account_id: str) -> Response:
     """Let an erased account in again from now on. Nothing of it is brought back."""
     return _readmitted("account", account_id)
@@ -91,7 +93,7 @@ def delete_account_erasure(account_id: str) -> Response:
 
 @resource.route(f"{_CONTACT}/erasure", methods=["DELETE"])
 @needs("admin")
-@operation(gives={200: (schemas.Readmission, "It may come back")}, refuses=(404,), scope="admin")
+@operation(gives={200: (schemas.Readmission, "It may come back")}, refuses=("not_erased",), scope="admin")
 def delete_contact_erasure(contact_id: str) -> Response:
     """Let an erased person in again from now on. Nothing of him is brought back."""
     return _readmitted("contact", contact_id)
@@ -101,11 +103,13 @@ def _page(kind: Kind, ident: str) -> Response:
     asked = query("limit", "cursor")
     limit = page_size(asked, LIMIT, MOST)
     after = _after(asked)
-    service = the_service()
-    rows, more = erasure.page(service.store.engine, kind, ident, after, limit)
-    if not rows and not after:
+    try:
+        rows, last = page(the_service().store.engine, kind, ident, after, limit)
+    except ValueError:
+        raise cursors.bad("is not one of ours") from None
+    if not rows and after is None:
         raise _unknown(kind, ident)
-    cursor = cursors.write(after + len(rows)) if more else None
+    cursor = None if last is None else cursors.write(last[0], json.dumps(last[1]))
     following = f"/v1/{kind}s/{quote(ident, safe='')}/personal-data?{urlencode({'limit': limit, 'cursor': cursor})}"
     body = {
         "kind": kind,
@@ -117,13 +121,18 @@ def _page(kind: Kind, ident: str) -> Response:
     return linked(answer(body), following if cursor else None)
 
 
-def _after(asked: Mapping[str, str]) -> int:
+def _after(asked: Mapping[str, str]) -> Place | None:
+    """The row behind which to go on."""
     if "cursor" not in asked:
-        return 0
-    (after,) = cursors.read(asked["cursor"], int)
-    if not 1 <= after < 2**53:
+        return None
+    table, text = cursors.read(asked["cursor"], str, str)
+    try:
+        key = json.loads(text)
+    except (ValueError, RecursionError):
+        key = None
+    if not isinstance(key, list):
         raise cursors.bad("is not one of ours")
-    return int(after)
+    return table, key
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ _TEXT = 512
 @needs("read", restricted="narrowed")
 @operation(
     gives={200: (schemas.PortfolioChanges, "The difference of two runs as an exact sum")},
-    refuses=(409, 422),
+    refuses=("not_scored_then", "model_not_stored", "too_many_accounts", "model_unavailable"),
     query=schemas.PortfolioQuery,
     scope="read",
 )

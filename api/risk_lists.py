@@ -80,8 +80,13 @@ class Position:
 @resource.route(PATH)
 @needs("read", restricted="narrowed")
 @operation(
-    gives={200: (schemas.ListPage, "A page of the list, or as text/csv all that is left of it")},
-    refuses=(404, 406, 410, 422),
+    gives={
+        200: (
+            {"anyOf": [schemas.ListPage, schemas.ListPagePart]},
+            "A page of the list, or as text/csv all that is left of it",
+        )
+    },
+    refuses=("no_list_yet", "not_acceptable", "list_expired", "invalid_cursor"),
     query=schemas.ListQuery,
     scope="read",
     also={CSV: {"type": "string"}},
@@ -103,10 +108,10 @@ def wants_csv(accept: str) -> bool:
     """What the caller takes. Raises `Problem` 406 where it is neither."""
     if accept in ("", "*/*", JSON):
         return False
-    best = request.accept_mimetypes.best_match([JSON, CSV])
+    best = request.accept_mimetypes.best_match([JSON, CSV, *(f"{kind}; charset=utf-8" for kind in (JSON, CSV))])
     if best is None:
         raise Problem(406, "not_acceptable", f"This address answers in {JSON} or {CSV}.")
-    return best == CSV
+    return best.startswith(CSV)
 
 
 def read_question(args: Mapping[str, str], *, whole: bool = False) -> Question:

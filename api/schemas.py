@@ -1,5 +1,6 @@
 """The shapes of bodies, for the OpenAPI document. Rows of the contract come from their declarations."""
 
+from copy import deepcopy
 from typing import Any
 
 import marshmallow as ma
@@ -44,6 +45,15 @@ def row_schema(table: Table, name: str, *optional: str) -> type[ma.Schema]:
     declared = {column.name: _field(column, optional_key=column.name in optional) for column in table.columns}
     schema: type[ma.Schema] = ma.Schema.from_dict(declared, name=name)
     return schema
+
+
+def part_of(schema: type[ma.Schema], name: str) -> type[ma.Schema]:
+    """The same of which some members were asked for (`fields=`)."""
+    declared = deepcopy(schema._declared_fields)
+    for field in declared.values():
+        field.required = False
+    part: type[ma.Schema] = ma.Schema.from_dict(declared, name=name)
+    return part
 
 
 Account = row_schema(ACCOUNTS, "Account")
@@ -124,6 +134,12 @@ class BatchAnswer(Rescored):
         metadata=said("what is wrong with all rejected items, at most 100; `pointer` says which item"),
     )
     results = fields.List(fields.Nested(RowResult), required=True)
+
+
+class StreamLine(RowResult):
+    """What became of a line of a stream; the last line has only the summary."""
+
+    line = fields.Integer(required=True, metadata=said("its number, from 1; blank lines count and are not answered"))
 
 
 class AccountAnswer(Rescored):

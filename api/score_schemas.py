@@ -6,7 +6,17 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from api.opinion_schemas import Override
-from api.schemas import FieldProblem, OwnAccount, OwnContract, OwnInteraction, OwnMeasure, OwnOutreach, OwnSurvey, said
+from api.schemas import (
+    FieldProblem,
+    OwnAccount,
+    OwnContract,
+    OwnInteraction,
+    OwnMeasure,
+    OwnOutreach,
+    OwnSurvey,
+    part_of,
+    said,
+)
 from models.features import COMPONENTS, FEATURES
 from models.health import BANDS, GRADES
 from models.imports.convert import ID_LENGTH
@@ -200,6 +210,9 @@ class Health(Score):
         allow_none=True,
         metadata=said("of an earlier moment: the score given by then; null: none"),
     )
+
+
+HealthPart = part_of(Health, "HealthPart")
 
 
 class HealthQuery(ma.Schema):
@@ -475,3 +488,9 @@ class ListPage(ma.Schema):
     next_cursor = fields.String(required=True, allow_none=True)
     next = fields.String(required=True, allow_none=True, metadata=said("address of the next page; null on the last"))
     entries = fields.List(fields.Nested(Entry), required=True)
+
+
+class ListPagePart(ListPage):
+    """The same with the members that were asked for."""
+
+    entries = fields.List(fields.Nested(part_of(Entry, "EntryPart")), required=True)

@@ -40,6 +40,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 @needs("score", restricted="narrowed")
 @operation(
     gives={200: (schemas.ScoreAnswer, "Every item was scored"), 207: (schemas.ScoreAnswer, "Some items were rejected")},
+    refuses=("too_many_items", "too_many_rows", "too_many_moments", "model_reads_table", "model_unavailable"),
     takes=schemas.ScoreRequest,
     scope="score",
 )

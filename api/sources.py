@@ -111,7 +111,7 @@ KEEP_SECONDS = 60.0
 @needs("read")
 @operation(
     gives={200: (FreshnessAnswer, "Per source and feed: last seen, lag, coverage, whether it is quiet")},
-    refuses=(404, 422),
+    refuses=("unknown_account",),
     query=FreshnessQuery,
     scope="read",
 )

@@ -10,7 +10,6 @@ would make both sides wait for each other for ever; and only then is it known wh
 """
 
 import gzip
-import sys
 import tempfile
 import zlib
 from collections import Counter
@@ -21,6 +20,7 @@ from typing import IO, Any
 
 from flask import Response, request
 
+from api import transport
 from api.batches import post_batch, result_line, write
 from api.bodies import NDJSON, encode, parse
 from api.checking import Fault
@@ -61,7 +61,6 @@ def post_rows(service: Service, table: Table) -> Response:
 
 def _post_stream(service: Service, table: Table) -> Response:
     """Store a stream of rows. Raises `Problem`, which says what was stored before."""
-    request.max_content_length = sys.maxsize  # bounded are chunks and lines, not how many there are
     spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed with the response
     packed, done = request.accept_encodings.quality("gzip") > 0, _Sum()
     try:
@@ -182,7 +181,7 @@ def _lines(blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes | None]]:
 def _blocks() -> Iterator[bytes]:
     """The body as it comes in, unpacked. Raises `Problem` 415 or 400."""
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    raw = iter(lambda: request.stream.read(_BLOCK), b"")
+    raw = transport.blocks()
     if encoding in ("identity", ""):
         yield from raw
     elif encoding in ("gzip", "x-gzip"):

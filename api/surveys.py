@@ -21,7 +21,7 @@ resource = Resource("surveys", "Surveys")
         207: (schemas.BatchAnswer, "Some items were rejected; the others are stored"),
     },
     takes=schemas.batch_of(schemas.Survey, MOST_ITEMS, "SurveyBatch"),
-    streams=True,
+    streams=schemas.Survey,
     scope="write",
 )
 def post_surveys() -> Response:

@@ -10,7 +10,7 @@ from flask import Response
 from api import cursors
 from api import webhook_schemas as schemas
 from api.auth import by, needs
-from api.bodies import answer, instant, invalid, json_body, linked, page_size, query, refuse_unknown
+from api.bodies import answer, instant, invalid, json_body, linked, nothing, page_size, query, refuse_unknown
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
 from api.idempotency import keep_without
@@ -45,8 +45,10 @@ def get_webhooks() -> Response:
 @needs("admin")
 @operation(
     gives={201: (schemas.WebhookSecret, "Made; the secret is shown this once")},
+    refuses=("address_refused", "invalid_data"),
     takes=schemas.WebhookBody,
     scope="admin",
+    makes=True,
 )
 def post_webhooks() -> Response:
     """Have events sent to an address. The secret that signs them is in this answer and nowhere else."""
@@ -55,12 +57,14 @@ def post_webhooks() -> Response:
     with writing(service.store.engine) as conn:
         made, secret = store.create_webhook(conn, wish, service.settings.webhook_allow, service.clock())
         audit(conn, by(), "webhook.created", made.endpoint_id, **made.audited())
-    return _shown_once(made, secret, 201)
+    response = _shown_once(made, secret, 201)
+    response.headers["Location"] = f"/v1/webhooks/{made.endpoint_id}"
+    return response
 
 
 @resource.route("/v1/webhooks/<webhook_id>")
 @needs("admin")
-@operation(gives={200: (schemas.WebhookLine, "The receiver")}, refuses=(404,), scope="admin")
+@operation(gives={200: (schemas.WebhookLine, "The receiver")}, refuses=("unknown_webhook",), scope="admin")
 def get_webhook(webhook_id: str) -> Response:
     """One receiver, without its secrets."""
     with the_service().store.connection() as conn:
@@ -69,7 +73,12 @@ def get_webhook(webhook_id: str) -> Response:
 
 @resource.route("/v1/webhooks/<webhook_id>", methods=["PUT"])
 @needs("admin")
-@operation(gives={200: (schemas.WebhookLine, "As wished")}, refuses=(404,), takes=schemas.WebhookBody, scope="admin")
+@operation(
+    gives={200: (schemas.WebhookLine, "As wished")},
+    refuses=("unknown_webhook", "address_refused", "invalid_data"),
+    takes=schemas.WebhookBody,
+    scope="admin",
+)
 def put_webhook(webhook_id: str) -> Response:
     """Put a receiver as wished; what the body leaves out goes back to its default. Switched on again, it gets what was
     waiting for it."""
@@ -86,7 +95,7 @@ def put_webhook(webhook_id: str) -> Response:
 @needs("admin")
 @operation(
     gives={204: (None, "Removed, with everything that was or would be sent to it")},
-    refuses=(404,),
+    refuses=("unknown_webhook",),
     scope="admin",
 )
 def delete_webhook(webhook_id: str) -> Response:
@@ -94,14 +103,14 @@ def delete_webhook(webhook_id: str) -> Response:
     with writing(the_service().store.engine) as conn:
         store.delete_webhook(conn, webhook_id)
         audit(conn, by(), "webhook.deleted", webhook_id)
-    return Response(status=204)
+    return nothing()
 
 
 @resource.route("/v1/webhooks/<webhook_id>/rotate", methods=["POST"])
 @needs("admin")
 @operation(
     gives={200: (schemas.WebhookSecret, "The new secret, shown this once")},
-    refuses=(404,),
+    refuses=("unknown_webhook",),
     takes=schemas.RotateBody,
     scope="admin",
 )
@@ -121,7 +130,7 @@ def rotate_webhook(webhook_id: str) -> Response:
 @needs("admin")
 @operation(
     gives={200: (schemas.Deliveries, "A page of the log, latest first")},
-    refuses=(404, 422),
+    refuses=("unknown_webhook", "invalid_cursor"),
     query=schemas.DeliveriesQuery,
     scope="admin",
 )
@@ -151,7 +160,7 @@ def get_deliveries(webhook_id: str) -> Response:
 @needs("admin")
 @operation(
     gives={200: (schemas.Replayed, "They will be sent again")},
-    refuses=(404,),
+    refuses=("unknown_webhook", "invalid_data"),
     takes=schemas.ReplayBody,
     scope="admin",
 )

@@ -13,6 +13,7 @@ from api import what_if_schemas as schemas
 from api.auth import needs
 from api.bodies import answer, invalid, json_body, refuse_unknown
 from api.change_lines import reason_line
+from api.codes import NO_SCORE
 from api.contract import Resource, operation
 from api.errors import FieldError
 from api.health import not_scored, target_in
@@ -39,7 +40,7 @@ CAUTION = (
 @needs("read")
 @operation(
     gives={200: (schemas.WhatIfAnswer, "The score as it is and as it would be")},
-    refuses=(404, 409),
+    refuses=(*NO_SCORE, "model_reads_table", "model_unavailable"),
     takes=schemas.WhatIfBody,
     scope="read",
 )

@@ -20,10 +20,9 @@ from sqlalchemy.engine import Connection, Engine
 
 from models.history import TABLES
 from models.store.audit import By, audit
-from models.store.engine import overwriting, reading, writing
+from models.store.engine import overwriting, writing
 from models.store.erased import Kind, digest, pseudonym, the_key
 from models.store.outbox import forget_account
-from models.store.scores import stored
 from models.store.tables import (
     CONTRACT,
     erasures,
@@ -302,30 +301,6 @@ def holds(conn: Connection, kind: Kind, ident: str) -> bool:
     if any(conn.execute(query.limit(1)).first() is not None for _, query in holdings(kind, ident)):
         return True
     return _standing(conn, kind, ident) is not None
-
-
-def page(engine: Engine, kind: Kind, ident: str, after: int, limit: int) -> tuple[list[dict[str, Any]], bool]:
-    """What is stored about an account or a person: `limit` rows after the first `after`, each `table` and `row`, and
-    whether there are more."""
-    found: list[dict[str, Any]] = []
-    with reading(engine) as conn:
-        for name, query in holdings(kind, ident):
-            wanted = limit + 1 - len(found)
-            if wanted <= 0:
-                break
-            rows = conn.execute(query.offset(after).limit(wanted)).all()
-            found += [{"table": name, "row": _given_out(conn, name, row)} for row in rows]
-            count = sa.select(sa.func.count()).select_from(query.order_by(None).subquery())
-            after = max(after - int(conn.scalar(count) or 0), 0) if not rows else 0
-    return found[:limit], len(found) > limit
-
-
-def _given_out(conn: Connection, table: str, row: sa.Row[Any]) -> dict[str, Any]:
-    """A row as it is given out: a score with the features it came from, by name."""
-    if table != "scores":
-        return dict(row._mapping)
-    given = stored(conn, row)
-    return given.values | {"features": given.features}
 
 
 def erase(engine: Engine, kind: Kind, ident: str, by: By) -> Erasure:

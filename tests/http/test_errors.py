@@ -6,6 +6,7 @@ status equals the status line; the request id is that of the header; errors[] ha
 
 import pytest
 
+from api import examples
 from tests.http.conftest import Served, serve
 
 LARGE = 33 * 1024**2
@@ -106,6 +107,11 @@ def ask(served: Served, name: str, who: str = "admin", **options):
     return served.client.open(path, method=method, headers=headers, **options)
 
 
+def unplayed(code: str) -> dict:
+    """A refusal as the description shows it."""
+    return next(call["answer"] for call in examples.UNPLAYED if call["answer"]["code"] == code)
+
+
 def test_the_table_names_every_route(served):
     declared = {rule.endpoint.rpartition(".")[2] for rule in served.app.url_map.iter_rules()}
     assert declared == set(ROUTES)
@@ -137,10 +143,21 @@ def test_403(served, name):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/account", "/v1/accounts/", "/v1/accounts/a/healths", "/V1/model", "//"]
-)
+    "path",
+    ["/", "/v1", "/v1/account", "/v1/accounts/", "/v1/accounts/a/healths", "/V1/model", "//",
+     f"/v1/accounts/{'x' * 129}", "/v1/accounts/%00", "/v1/accounts/%FF", f"/v1/accounts/{'x' * 129}/health"],
+)  # fmt: skip
 def test_404(served, path):
     assert_problem(served.get(path), 404, "not_found")
+
+
+def test_a_parameter_nobody_asked_for(served):
+    for name in GUARDED:
+        method, path, _, with_body = ROUTES[name]
+        options = {"json": {}} if with_body else {}
+        got = served.client.open(f"{path}?fiedls=x", method=method, headers=served.headers(), **options)
+        body = assert_problem(got, 422, "invalid_query") if got.status_code != 404 else None
+        assert body is None or [error["code"] for error in body["errors"]] == ["unknown_parameter"], name
 
 
 def _not_taken() -> list[tuple[str, str]]:
@@ -173,8 +190,10 @@ def test_415(served, name, content_type):
 @pytest.mark.parametrize(
     "data",
     [b"", b"{", b"{'items': []}", b'{"items": NaN}', b'{"items": [-Infinity]}', b"\xff\xfe", b'{"items": "\xe9"}',
-     b'{"items": ["\\ud800"]}', b"[" * 100_000, b'{"a":' * 50_000],
-    ids=["empty", "cut", "quotes", "nan", "infinity", "bytes", "latin", "surrogate", "deep", "deeper"],
+     b'{"items": ["\\ud800"]}', b'{"items": ["\xed\xa0\x80"]}', '{"items": []}'.encode("utf-16"),
+     b'{"items": [], "items": [{}]}', b'{"items": [{"a": {"b": 1, "b": 1}}]}', b"[" * 100_000, b'{"a":' * 50_000],
+    ids=["empty", "cut", "quotes", "nan", "infinity", "bytes", "latin", "surrogate", "raw-surrogate", "utf-16",
+         "twice", "twice-within", "deep", "deeper"],
 )  # fmt: skip
 def test_400(served, name, data):
     got = ask(served, name, data=data, headers={"Content-Type": "application/json"})
@@ -219,6 +238,7 @@ def test_500(served, name, monkeypatch, capsys):
     monkeypatch.setitem(served.app.view_functions, endpoint, broken)
     got = ask(served, name)
     body = assert_problem(got, 500, "internal")
+    assert body | {"request_id": "..."} == unplayed("internal")
     assert "secret" not in got.get_data(as_text=True)
     logged = capsys.readouterr().out
     assert "ZeroDivisionError" in logged

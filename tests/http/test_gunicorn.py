@@ -184,6 +184,47 @@ def test_processes_count_together_and_write_together(databases, root, model_stor
     assert "pid" not in text
 
 
+def test_what_never_becomes_a_request_is_refused_in_the_one_shape(databases, root, tmp_path):
+    from models.store.engine import connect
+
+    with databases.address("sqlite") as url:
+        engine = connect(url)
+        key = make_keys(engine)["admin"]
+        engine.dispose()
+        head = f"POST /v1/accounts HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
+        with gunicorn(url, root, tmp_path) as port:
+            for sent, status, code in (
+                (f"GET /v1/model?x={'x' * 5000} HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
+                (f"GET /v1/model HTTP/1.1\r\nX-Long: {'x' * 9000}\r\n\r\n", 431, "headers_too_large"),
+                ("GET /v1/model HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n", 417, "expectation_failed"),
+                ("no request at all\r\n\r\n", 400, "bad_request"),
+                (f"{head}Transfer-Encoding: chunked\r\n\r\nZZ\r\n", 400, "bad_request"),
+            ):
+                assert_refused(*talk(port, sent.encode()), status, code)
+            # to the end of what is sent, whoever sends it: nobody looks for the answer before
+            large = f"Content-Length: {40 * 1024**2}\r\n\r\n".encode() + b" " * 40 * 1024**2
+            assert_refused(*talk(port, head.encode() + large), 413, "too_large")
+            unknown = head.replace(key, "nobody").encode()
+            assert_refused(*talk(port, unknown + large), 401, "unauthenticated")
+
+
+def talk(port: int, sent: bytes):
+    """What comes back over the wire once all was sent."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as wire:
+        wire.sendall(sent)
+        answer = http.client.HTTPResponse(wire)
+        answer.begin()
+        return answer, json.loads(answer.read())
+
+
+def assert_refused(answer: http.client.HTTPResponse, body: dict, status: int, code: str) -> None:
+    assert (answer.status, body["status"], body["code"]) == (status, status, code)
+    assert set(body) == {"type", "title", "status", "code", "detail", "request_id", "errors"}
+    assert answer.getheader("Content-Type") == "application/problem+json"
+    assert answer.getheader("X-Request-Id") == body["request_id"]
+    assert answer.getheader("Retry-After") is None
+
+
 def _at_once(jobs):
     answers = [None] * len(jobs)
 

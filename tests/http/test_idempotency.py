@@ -12,7 +12,7 @@ from api import idempotency
 from models.store.keys import create_key
 from models.store.tables import idempotent_answers
 from tests.http.cast import NOW
-from tests.http.test_errors import assert_problem
+from tests.http.test_errors import assert_problem, unplayed
 
 KEY = {"Idempotency-Key": "order-1"}
 ROWS = {"items": [{"account_id": "a", "name": "A"}, {"account_id": 3}]}
@@ -137,7 +137,8 @@ def test_a_duplicate_waits_for_the_first(served, monkeypatch):
     assert inside.wait(10)
     monkeypatch.setattr(idempotency, "WAIT_SECONDS", 0.1)
     got = send(served)
-    assert_problem(got, 409, "idempotency_in_progress")
+    body = assert_problem(got, 409, "idempotency_in_progress")
+    assert body | {"request_id": "..."} == unplayed("idempotency_in_progress")
     assert got.headers["Retry-After"] == "1"
     monkeypatch.setattr(idempotency, "WAIT_SECONDS", 10.0)
     second = threading.Thread(target=lambda: found.append(send(served)))

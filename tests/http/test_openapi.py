@@ -1,5 +1,6 @@
 """The description is what the service does: machines made of it find no request that breaks the service."""
 
+import json
 import re
 import warnings
 from pathlib import Path
@@ -18,17 +19,30 @@ with warnings.catch_warnings():
         status_code_conformance,
     )
 
+from api.codes import CODES
+from api.errors import CORE
 from tests.http.test_errors import ROUTES
 
 DOCS = Path(__file__).parents[2] / "docs"
 #: The tool asks for gzip and, within the process, does not unpack it.
 PLAIN = {"Accept-Encoding": "identity"}
+
+
+def code_conformance(context, response, case) -> None:
+    """A refusal has one of the codes that the description names for it."""
+    if response.status_code >= 400:
+        described = case.operation.definition.raw["responses"][str(response.status_code)]
+        code = json.loads(response.content)["code"]
+        assert code in described["x-codes"], f"{response.status_code} {code} is not described"
+
+
 CHECKS = (
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
     response_schema_conformance,
     response_headers_conformance,
+    code_conformance,
 )
 
 
@@ -81,7 +95,8 @@ def test_answers_fit_their_schemas(told):
         ("/healthz", "GET", {}),
         ("/metrics", "GET", {}),
     ]:
-        case = api[path][method].Case(**options)
+        kind = {"media_type": "application/json"} if "body" in options else {}
+        case = api[path][method].Case(**options, **kind)
         case.validate_response(case.call(headers=told.headers() | PLAIN), checks=CHECKS)
 
 
@@ -91,6 +106,26 @@ def test_every_route_is_in_the_guide(served):
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method in rule.methods - {"HEAD", "OPTIONS"}:
             assert f"{method} {path}" in guide, f"docs/api.md does not say {method} {path}"
+
+
+def test_the_guide_has_every_code_with_its_status():
+    guide = (DOCS / "api.md").read_text()
+    table = guide.split("| status | code |")[1].split("\n\n")[0]
+    told = re.findall(r"^\| (\d{3}) \| (.*) \|$", table, re.MULTILINE)
+    found = {(code, int(status)): why for status, row in told for code, why in re.findall(r"`(\w+)`: ([^;]*)", row)}
+    assert set(found) == {(code, status) for code, (status, _) in CODES.items()}
+
+
+def test_every_refusal_has_a_code_of_the_table():
+    said = set()
+    for path in (Path(__file__).parents[2] / "api").glob("*.py"):
+        said |= set(re.findall(r'Problem\(\s*(\d+),\s*"(\w+)"', path.read_text()))
+    said |= {(str(status), code) for _, status, code in CORE if code != "not_scored"}
+    # an error of a line has no status of its own
+    assert {(code, int(status)) for status, code in said} - {("line_too_long", 400)} <= {
+        (code, status) for code, (status, _) in CODES.items()
+    }
+    assert len(said) > 40
 
 
 def test_every_code_is_in_the_guide():

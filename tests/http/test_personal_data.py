@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from api import published
+from api import cursors, published
 from tests.http.cast import NOW
 from tests.http.test_errors import assert_problem
 
@@ -28,6 +28,25 @@ def test_an_account_is_given_out_page_by_page(told):
     [score] = [entry["row"] for entry in entries if entry["table"] == "scores"]
     assert len(score["features"]) > 30
     assert "risk_list_entries" in tables
+
+
+def test_pages_fit_together_whatever_is_written_meanwhile(told):
+    """Rows that were there all the time come once, each; some come, go and change behind and before the reader."""
+    first = told.get(f"{ACCOUNT}/personal-data?limit=1000").json["entries"]
+    at = "2026-05-30T09:00:00Z"
+    seen, path, n = [], f"{ACCOUNT}/personal-data?limit=7", 0
+    while path:
+        page = told.get(path).json
+        seen, path, n = [*seen, *page["entries"]], page["next"], n + 1
+        new = {"account_id": "slipping", "opened_at": at, "kind": "question"}
+        rows = [{"interaction_id": f"{letter}-{n}", **new} for letter in "!z"]
+        assert told.post("/v1/interactions", {"items": rows}).status_code == 200
+    contacts = [entry["row"]["interaction_id"] for entry in seen if entry["table"] == "interactions"]
+    before = [entry["row"]["interaction_id"] for entry in first if entry["table"] == "interactions"]
+    assert len(set(contacts)) == len(contacts)
+    assert [number for number in contacts if number in before] == before
+    rest = [entry["table"] for entry in seen if entry["table"] != "interactions"]
+    assert {name: rest.count(name) for name in ("accounts", "surveys")} == {"accounts": 1, "surveys": 12}
 
 
 def test_an_erased_account_is_gone_from_every_answer(told, monkeypatch):
@@ -122,5 +141,10 @@ def test_a_slip_of_the_keyboard_keeps_nobody_out(served):
 def test_only_admins(served):
     for who in ("reader", "writer"):
         assert_problem(served.get(f"{ACCOUNT}/personal-data", who), 403, "forbidden")
+    keys = ("x", "[]", "[1]", '["\\u0000"]', '["\\ud800"]')
+    strange = [(1,), ("no_table", "[]"), ("scores", '["a", "b", "c"]'), ("sentiments", '["a", "2026-01-01T00:00:00"]')]
+    for parts in [*strange, *(("interactions", key) for key in keys)]:
+        got = served.get(f"{ACCOUNT}/personal-data?cursor={cursors.write(*parts)}")
+        assert_problem(got, 422, "invalid_cursor")
     assert_problem(served.get(f"{ACCOUNT}/personal-data?cursor=x"), 422, "invalid_cursor")
     assert_problem(served.get(f"{ACCOUNT}/personal-data?table=accounts"), 422, "invalid_query")

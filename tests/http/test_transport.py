@@ -1,13 +1,14 @@
 """Tags to ask again by, gzip both ways, the next page in a header, and only the members asked for."""
 
 import gzip
+import io
 import json
 from datetime import timedelta
 
 import pytest
 
 from tests.http.cast import NOW
-from tests.http.conftest import settings
+from tests.http.conftest import let_go, serve, settings
 from tests.http.test_changes import run
 
 HEALTH = "/v1/accounts/slipping/health"
@@ -94,6 +95,20 @@ def test_packed_bodies_that_are_refused(served, content, encoding, status, code)
     assert settings(served.engine, served.artefacts).max_body_mb == 32
     got = send(served, content, encoding)
     assert (got.status_code, got.json["code"]) == (status, code)
+
+
+def test_a_body_of_unknown_length_has_the_same_limit(sqlite_store, model_store):
+    served = serve(sqlite_store, *model_store, max_body_mb=1)
+    body = b'{"items": [{"account_id": "a"}]}'
+    for filling, status in ((1024**2 - len(body), 200), (1024**2 - len(body) + 1, 413), (3 * 1024**2, 413)):
+        got = served.client.post(
+            "/v1/accounts",
+            input_stream=io.BytesIO(body + b" " * filling),
+            headers=served.headers() | {"Content-Type": "application/json", "Transfer-Encoding": "chunked"},
+            environ_overrides={"wsgi.input_terminated": True},
+        )
+        assert got.status_code == status, got.text
+    let_go(served)
 
 
 def test_the_next_page_stands_in_a_header_too(told):

@@ -1,0 +1,64 @@
+"""The server's processes, which refuse in the one shape, too, what never becomes a request of the application.
+
+    an address of more than 4,094 bytes        414 uri_too_long
+    headers too many or too long               431 headers_too_large
+    what breaks the rules of HTTP              400 bad_request
+
+The server loads this before it forks, so what belongs to the application is imported when it is needed.
+"""
+
+import json
+import os
+from typing import Any
+
+from gunicorn.http import errors  # type: ignore[import-untyped]
+from gunicorn.util import write_nonblock  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+
+#: What it raises -> status, code and a sentence; the first that fits. None of these: a bug.
+_REFUSED: tuple[tuple[type[Exception], int, str, str], ...] = (
+    (errors.LimitRequestLine, 414, "uri_too_long", "The address is too long; send fewer or shorter parameters."),
+    (errors.LimitRequestHeaders, 431, "headers_too_large", "The headers are too many or too long."),
+    (errors.ExpectationFailed, 417, "expectation_failed", "Expect may only ask for 100-continue."),
+    (errors.ParseException, 400, "bad_request", "The request breaks the rules of HTTP and was not read."),
+)
+_OURS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, errors.ConfigurationProblem)
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Threads as ever, and refusals of ours."""
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ARG002
+        """Answer a request that could not be read, or an answer that could not be written."""
+        from api.errors import BROKEN  # noqa: PLC0415
+
+        found = (500, "internal", BROKEN)
+        if not isinstance(exc, _OURS):
+            found = next(
+                ((status, code, text) for kind, status, code, text in _REFUSED if isinstance(exc, kind)), found
+            )
+        request_id = os.urandom(12).hex()
+        _log(request_id, found[0], exc)
+        try:
+            write_nonblock(client, answer(*found, request_id))
+        except OSError:
+            self.log.debug("Failed to send error message.")
+
+
+def _log(request_id: str, status: int, exc: Exception) -> None:
+    import structlog  # noqa: PLC0415
+
+    structlog.get_logger().warning("not_a_request", request_id=request_id, status=status, error=type(exc).__name__)
+
+
+def answer(status: int, code: str, detail: str, request_id: str) -> bytes:
+    """A whole answer as it goes over the wire."""
+    from api.errors import PROBLEM, RETRY_SECONDS, problem_body  # noqa: PLC0415
+    from api.logs import REQUEST_ID  # noqa: PLC0415
+
+    plain = problem_body(status, code, detail, request_id)
+    body = json.dumps(plain)
+    lines = [f"HTTP/1.1 {status} {plain['title']}", f"Content-Type: {PROBLEM}", f"Content-Length: {len(body)}"]
+    lines += [f"{REQUEST_ID}: {request_id}", "Connection: close"]
+    lines += [f"Retry-After: {RETRY_SECONDS}"] if status >= 500 else []
+    return "\r\n".join([*lines, "", body]).encode("latin-1")
