@@ -1,6 +1,6 @@
 """What every command shares: how times are written on the command line, and how progress is shown."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from models.clock import parse_instant
 from models.errors import EbbtideError
 from models.imports.times import EARLIEST, LATEST
+from models.progress import Tell, unheard
 
 _OUTSIDE = f"{{}} lies outside the years {EARLIEST.year} to {LATEST.year - 1}."
 #: No source tells of a contact ten years late.
@@ -59,23 +60,24 @@ class Span(click.ParamType[timedelta]):
 
 
 @contextmanager
-def telling(*, quiet: bool = False, steps: int | None = None) -> Iterator[Callable[[str], None]]:
+def telling(*, quiet: bool = False, steps: int | None = None, counted: bool = False) -> Iterator[Tell]:
     """A function that shows what is being done, and since when: on a terminal; silent in a pipe.
 
-    `steps`: how many times it will be called at most; a bar then shows how many of them are done.
+    `steps`: how many times it will be called at most; a bar then shows how many of them are done. `counted`: that will
+    be said by one of the calls.
     """
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
-        yield lambda _: None
+        yield unheard
         return
-    counted = (BarColumn(), MofNCompleteColumn()) if steps else ()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), *counted, TimeElapsedColumn())
+    counts = (BarColumn(), MofNCompleteColumn()) if steps or counted else ()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), *counts, TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as shown:
         task, told = shown.add_task("starting", total=steps), 0
 
-        def tell(what: str) -> None:
+        def tell(what: str, steps: int | None = None, /) -> None:
             nonlocal told
-            shown.update(task, description=what, completed=told)
+            shown.update(task, description=what, completed=told, total=steps)
             told += 1
 
         yield tell

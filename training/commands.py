@@ -12,6 +12,7 @@ import click
 
 from models.clock import isoformat, now
 from models.errors import EbbtideError, PromotionRefused
+from models.progress import Tell
 from models.settings import Settings
 from models.terminal import Moment, telling
 from training.reading import end_of, read_history
@@ -141,7 +142,8 @@ def train(
     signer = registry.SigningKey.read(settings.signing_key) if settings.signing_key else None
     announce = _say if not as_json else lambda _: None
     # On top of the run's own steps: reading the history.
-    with telling(quiet=as_json, steps=None if table else training.STEPS + 1) as tell:
+    steps = None if table else training.STEPS + 1
+    with telling(quiet=as_json, steps=steps, counted=table is not None) as tell:
         if table is not None and label is not None:
             trained = _of_table(table, (label, identity, as_of_column), chosen, settings, tell, announce)
         else:
@@ -186,7 +188,7 @@ def _of_table(
     columns: tuple[str, str | None, str | None],
     config: "Config",
     settings: Settings,
-    tell: Callable[[str], None],
+    tell: Tell,
     announce: Callable[[Sequence[str]], None],
 ) -> "Trained":
     from training.tables.previous import in_service

@@ -20,7 +20,7 @@ LIBRARIES = {
 }
 #: Left never imports right, inside the core.
 LAYERS = (
-    ("errors", "clock"),
+    ("errors", "clock", "progress"),
     ("columns", "rhythm"),
     ("accounts", "interactions", "surveys"),
     ("history",),

@@ -429,7 +429,9 @@ def test_it_reports_what_it_read_and_how_good_it_is(taught: Trained) -> None:
 
 def test_a_declared_base_rate_is_what_is_served(taught: Trained, file: Path) -> None:
     declared = replace(CONFIG, deployment=Deployment(base_rate_churn=0.04))
-    moved = train(file, NAMES, declared)
+    told: list[tuple[str, int | None]] = []
+    moved = train(file, NAMES, declared, lambda what, steps=None, /: told.append((what, steps)))
+    assert [steps for _, steps in told if steps is not None] == [len(told)]
     told = moved.report["deployment"]["churn"]
     assert told["rate"] == 0.04
     assert moved.model.churn.base - taught.model.churn.base == pytest.approx(told["shift"])

@@ -1,11 +1,11 @@
 """Making a model of a wide table again from what its manifest says."""
 
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from models import registry
 from models.errors import ArtefactError
+from models.progress import Tell, unheard
 from training import config as configs
 from training.reproduce import compared, manifest_of, other_data, vouched
 from training.tables.previous import as_recorded
@@ -18,7 +18,7 @@ def reproduce(
     model_id: str,
     path: Path,
     trust: registry.Trust,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Tell = unheard,
     revision: str | None = None,
 ) -> list[str]:
     """As `training.reproduce.reproduce`, of a file."""

@@ -23,6 +23,7 @@ from models.health import HealthParams, expit
 from models.imports.read import FILE, LINE, Raw
 from models.labels import DEFAULTS
 from models.model import ChurnModel, columns, usual_values
+from models.progress import Tell, unheard
 from models.schema import Schema
 from models.scorecard import Columns
 from training import collect, leakage
@@ -41,7 +42,6 @@ from training.tables.read import Names, Table, load, table
 from training.tables.rivals import rivals
 from training.train import Config, Trained
 
-Progress = Callable[[str], None]
 Announce = Callable[[Sequence[str]], None]
 Floats = npt.NDArray[np.float64]
 
@@ -63,7 +63,7 @@ def train(
     path: Path,
     names: Names,
     config: Config,
-    progress: Progress = lambda _: None,
+    progress: Tell = unheard,
     announce: Announce = lambda _: None,
     overruling: Overruling = Overruling(),
     served: Previous = Previous(),  # noqa: B008
@@ -97,7 +97,7 @@ def _train(
     made: Table,
     names: Names,
     config: Config,
-    progress: Progress,
+    progress: Tell,
     announce: Announce,
     overruling: Overruling,
     served: Previous,
@@ -106,6 +106,9 @@ def _train(
     checked = _guarded(made, names, config, overruling)
     announce(checked["sentences"])
     cut = folds(made.y, made.groups, made.moments, config.table.horizon_days, config.seed)
+    members = len(config.table.members)
+    # Told so far: reading, checking, this; to come: every fold's members, card and rivals, measuring, the fit.
+    progress("dealing the rows into folds", 3 + len(cut) * (members + 2) + 2 + members + 1)
     read = columns(made.frame, made.schema)
     out = _out_of_fold(made, read, cut, config, progress)
     tested, predicted = out.rows, out.p
@@ -193,7 +196,12 @@ def _guarded(made: Table, names: Names, config: Config, overruling: Overruling) 
 
 
 def _fit(
-    schema: Schema, read: Columns, y: Floats, groups: npt.NDArray[np.int64], config: Config, progress: Progress
+    schema: Schema,
+    read: Columns,
+    y: Floats,
+    groups: npt.NDArray[np.int64],
+    config: Config,
+    progress: Callable[[str], None],
 ) -> fitter.Fitted:
     directions = {column.name: column.churn for column in schema.columns if column.churn}
     members, seed = config.table.members, config.seed
@@ -210,7 +218,9 @@ class _OutOfFold:
     calibrated: Calibrated | None
 
 
-def _out_of_fold(made: Table, read: Columns, cut: Sequence[Fold], config: Config, progress: Progress) -> _OutOfFold:
+def _out_of_fold(
+    made: Table, read: Columns, cut: Sequence[Fold], config: Config, progress: Callable[[str], None]
+) -> _OutOfFold:
     parts: list[dict[str, Floats]] = []
     for number, fold in enumerate(cut, 1):
 
