@@ -24,7 +24,7 @@ from training import lines
 Effort = Literal["full", "quick", "lines"]
 #: Effort -> the members of the boosted fit; of lines, none.
 EFFORTS: Mapping[str, tuple[str, ...]] = {
-    "full": ("linear", "boosted", "trees"),
+    "full": ("linear", "boosted", "trees", "deep"),
     "quick": ("linear", "boosted"),
     "lines": (),
 }

@@ -12,8 +12,10 @@ from training.additive import blend
 from training.additive import columns as plain
 from training.additive.bags import deal
 from training.additive.columns import edges, learn, places
-from training.additive.fitter import MEMBERS, fit
-from training.additive.parts import Part, merged, purified
+from training.additive.fitter import COARSE, FINE, MEMBERS, fit
+from training.additive.member import Material
+from training.additive.parts import Part, merged, purified, scorecard
+from training.additive.trees import Deep
 from training.tables import declare
 
 PLANS = ["monthly", "annual", "two years"]
@@ -90,6 +92,40 @@ def test_the_scorecard_is_the_blend(blended):
     assert p.sum(axis=1) == pytest.approx(1.0)
     assert np.abs(expit(blended.card.log_odds(rows)) - p[:, 1]).max() < 1e-9
     assert Scorecard.from_plain(blended.card.to_plain()) == blended.card
+
+
+@pytest.fixture(scope="module")
+def deep():
+    learned, _ = learn(TRAIN, FINE, COARSE)
+    return Deep(Material(TRAIN, tuple(learned), Y, deal(Y, GROUPS, 5, 0), 5, 0))
+
+
+def test_trees_of_many_leaves_are_sums_of_tables(deep):
+    rows = strangers(20_000)
+    learned, _ = learn(TRAIN, FINE, COARSE)
+    card = scorecard("churn", deep.bases, merged(deep.parts), learned)
+    assert np.abs(card.log_odds(rows) - deep.log_odds(rows)).max() < 1e-9
+    assert card.base == pytest.approx(deep.ensembles[0].base, abs=1e-12)
+    # Two together are told apart on the fine edges, three on the coarse ones, and nothing crosses four.
+    most = {2: 0, 3: 0}
+    for part in deep.parts:
+        if len(part.features) > 1 and not any(part.is_text):
+            most[len(part.features)] = max(most[len(part.features)], *map(len, part.knots))
+    assert most == {2: FINE - 1, 3: COARSE - 1}
+
+
+def test_trees_of_many_leaves_are_fitted_again_on_all_rows(deep):
+    (again,) = deep.ensembles
+    trained_on = again.model._predictors[0][0].nodes["count"][0]
+    assert trained_on == len(Y)
+    # What is held out is the bags' own: a row's prediction does not come from a fit that has seen it.
+    assert np.abs(deep.held_out - deep.log_odds(TRAIN)).max() > 0.1
+
+
+def test_trees_of_many_leaves_wait_for_many_rows(blended):
+    assert set(blended.report["members"]) == {"linear", "boosted", "trees"}
+    with pytest.raises(EbbtideError, match=r"from 20,000 rows on; here are 1,200\. Name other members, too\."):
+        fit(TRAIN, Y, GROUPS, members=("deep",))
 
 
 def test_what_three_columns_say_together_is_found(blended):

@@ -3,6 +3,7 @@
     linear    straight lines, penalised            for what is nearly linear, and for few rows
     boosted   explainable boosting with pairs      for steps and bends
     trees     boosted trees of depth three         for what three features do together
+    deep      boosted trees of many leaves         for what two or three do in narrow spans, given many rows
 
 Every member is fitted on the same bags, each of which leaves two parts of the groups out: on one it stops, on the
 other it is judged, and there members are weighted and calibrated (`blend`). Nothing is set per table.
@@ -31,7 +32,7 @@ from training.additive.directions import check, directed
 from training.additive.linear import Linear
 from training.additive.member import Material, Member
 from training.additive.parts import Part, merged, purified, scorecard
-from training.additive.trees import Trees
+from training.additive.trees import Deep, Trees
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[str], None]
@@ -41,7 +42,10 @@ MEMBERS: dict[str, Callable[[Material], Member]] = {
     "linear": Linear,
     "boosted": Boosted,
     "trees": Trees,
+    "deep": Deep,
 }
+#: Member -> the rows below which it is not fitted: trees of many leaves then tell chance, and cost time.
+LEAST_ROWS = {"deep": 20_000}
 FINE, COARSE = 128, 32
 #: Fewer groups with an event (or with none) than this leave bags that nothing can be learned from.
 LEAST_GROUPS = 20
@@ -91,12 +95,14 @@ def fit(
 
     Rows of one of `groups` (n,) stay together in every bag. `directions`: column -> 1 where the risk may only rise
     with it, -1 where only fall: the scorecard keeps to it (`directions`), the estimator's own objects do not.
-    `members`: which of `MEMBERS` to fit and weigh. Raises `EbbtideError` where there is nothing to learn from.
+    `members`: which of `MEMBERS` to fit and weigh; those of `LEAST_ROWS` only where there are as many rows. Raises
+    `EbbtideError` where there is nothing to learn from.
     """
     labels = np.asarray(y, dtype=np.float64)
     codes = np.unique(groups, return_inverse=True)[1]
     learned, left_out = learn(columns, FINE, COARSE)
     _check(labels, codes, learned, members)
+    members = [member for member in members if len(labels) >= LEAST_ROWS.get(member, 0)]
     check(directions, learned, columns)
     bags = how_many_bags(len(labels))
     material = Material(columns, tuple(learned), labels, deal(labels, codes, bags, seed), bags, seed)
@@ -130,6 +136,11 @@ def _check(y: Floats, groups: npt.NDArray[np.intp], learned: Sequence[Column], m
     if not members or not set(members) <= set(MEMBERS):
         raise EbbtideError(
             f"The members of a fit are some of {', '.join(MEMBERS)}, not {', '.join(members) or 'none'}."
+        )
+    least = min(LEAST_ROWS.get(member, 0) for member in members)
+    if len(y) < least:
+        raise EbbtideError(
+            f"{' and '.join(members)} is fitted from {least:,} rows on; here are {len(y):,}. Name other members, too."
         )
 
 

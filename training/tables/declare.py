@@ -32,7 +32,7 @@ TYPES: tuple[Type, ...] = get_args(Type)
 
 HORIZON_DAYS, MOST_DAYS = 90, 36_500
 #: The members of the additive fitter (`training.additive.fitter.MEMBERS`), the quickest first.
-MEMBERS = ("linear", "boosted", "trees")
+MEMBERS = ("linear", "boosted", "trees", "deep")
 
 
 @dataclass(frozen=True)
