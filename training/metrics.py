@@ -35,6 +35,9 @@ OF_A_PART = ("auc", "pr_auc", "observed_expected", "calibration_slope", "top_dec
 OF_A_SEGMENT = ("auc", "pr_auc", "observed_expected", "calibration_slope", "top_decile_lift", "revenue_captured")
 
 
+#: What each segment gains over each baseline.
+GAINED_IN_A_SEGMENT = ("auc", "top_decile_lift")
+
 #: The counts beside every set of metrics.
 COUNTS = ("n_rows", "n_accounts", "n_moments", "n_event_rows", "n_events", "base_rate")
 
@@ -116,7 +119,7 @@ def evaluate(
     (Hanley-McNeil, one row per account: how much any claim is worth at this many exits); `reliability`, bins;
     `lift_table`, `revenue_table` (`training.lift`); `profit` (`training.profit`, with the given assumptions);
     `gain`: name -> metric -> {value, low, high}, positive: better than that baseline; `quiet`: the same counts,
-    OF_A_PART and gain inside the quiet set; `segments`: name -> counts and OF_A_SEGMENT; `lead_time`.
+    OF_A_PART and gain inside the quiet set; `segments`: name -> counts, OF_A_SEGMENT and gain; `lead_time`.
     Raises `ContractError` for rows without y and p, or values they cannot have.
     """
     missing = {"account_id", "as_of", "y", "p", *(f"p_{name}" for name in against)} - set(rows.columns)
@@ -135,7 +138,10 @@ def evaluate(
         result["quiet"] = part(rows.filter(pl.col("quiet")), OF_A_PART, k, draw, against)
     if "segment" in rows.columns:
         parts = rows.with_columns(pl.col("segment").fill_null("unknown")).partition_by("segment", as_dict=True)
-        result["segments"] = {str(key[0]): part(rows, OF_A_SEGMENT, k, draw) for key, rows in sorted(parts.items())}
+        result["segments"] = {
+            str(key[0]): part(rows, OF_A_SEGMENT, k, draw, against, GAINED_IN_A_SEGMENT)
+            for key, rows in sorted(parts.items())
+        }
     if "decided_at" in rows.columns:
         result["lead_time"] = lead_time(rows)
     result["bootstrap"] = {"by": "account", "k": k, **draw}
@@ -159,30 +165,37 @@ def _plain(estimates: dict[str, Estimate]) -> dict[str, dict[str, float | None]]
 
 
 def part(
-    rows: pl.DataFrame, names: Sequence[str], k: int, draw: dict[str, int], against: Sequence[str] = ()
+    rows: pl.DataFrame,
+    names: Sequence[str],
+    k: int,
+    draw: dict[str, int],
+    against: Sequence[str] = (),
+    compared: Sequence[str] = COMPARED,
 ) -> dict[str, Any]:
-    """Of some rows: counts, the named metrics as estimates and, where there are baselines, the `gain` over each.
+    """Of some rows: counts, the named metrics as estimates and, where there are baselines, the `gain` over each in
+    the metrics `compared`.
 
     draw: `resamples` and `seed`."""
-    wanted = [name for name in NAMES if name in names or (against and name in COMPARED)]
+    wanted = [name for name in NAMES if name in names or (against and name in compared)]
     model = Resampled.of(Sample.of(rows, k=k), wanted, **draw)
     estimates = {name: found for name, found in model.estimates().items() if name in names}
     result = _counts(rows) | _plain(estimates)
     if against:
-        result["gain"] = {name: _plain(model.over(_rival(rows, name, k, draw))) for name in against}
+        result["gain"] = {name: _plain(model.over(_rival(rows, name, k, draw, compared))) for name in against}
     return result
 
 
-def _rival(rows: pl.DataFrame, name: str, k: int, draw: dict[str, int]) -> Resampled:
+def _rival(rows: pl.DataFrame, name: str, k: int, draw: dict[str, int], compared: Sequence[str]) -> Resampled:
     """A baseline, measured on the same draws.
 
     The base rate differs a little from fold to fold, and is the lower in a fold the more of its tested rows left: taken
     for a ranking, it would rank worse than chance and flatter whatever is held against it. It ranks nobody.
     """
-    found = Resampled.of(Sample.of(rows, p=f"p_{name}", k=k), COMPARED, **draw)
+    found = Resampled.of(Sample.of(rows, p=f"p_{name}", k=k), compared, **draw)
     if name != BASE:
         return found
-    alike = Resampled.of(Sample.of(rows.with_columns(alike=pl.lit(0.5)), p="alike", k=k), RANKED, **draw)
+    ranked = [name for name in RANKED if name in compared]
+    alike = Resampled.of(Sample.of(rows.with_columns(alike=pl.lit(0.5)), p="alike", k=k), ranked, **draw)
     return Resampled(found.value | alike.value, found.drawn | alike.drawn)
 
 

@@ -376,7 +376,7 @@ def _report(
             "silent_events": rows.silent_events,
             "churn_events": rows.labels.filter(pl.col("y_churn") == 1)["account_id"].n_unique(),
             "left_out": rows.left_out,
-            "subtypes": dict(rows.labels["subtype"].drop_nulls().sort().value_counts(sort=True).iter_rows()),
+            "subtypes": _subtypes(rows.labels),
         },
         "look_back_curve": look_back_curve(known).to_dicts(),
         "tau": {
@@ -386,6 +386,12 @@ def _report(
         "service_signal": None if quality is None else quality.verdict,
         "verdicts": _unmeasured(rows, phase) if quality is None else list(quality.sentences),
     }
+
+
+def _subtypes(labels: pl.DataFrame) -> dict[str, int]:
+    """What silent exits looked like: each exit counts once, however often it was looked at before."""
+    exits = labels.drop_nulls("subtype").unique(["account_id", "decided_at"])
+    return dict(exits["subtype"].sort().value_counts(sort=True).iter_rows())
 
 
 def _drawn(model: ChurnModel, learnt: pl.DataFrame, rows: Rows | None) -> dict[str, Any]:

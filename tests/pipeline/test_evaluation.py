@@ -14,6 +14,7 @@ from training.drifted import drifted
 from training.horizons import horizons
 from training.metrics import evaluate
 from training.previous import Previous, compare, untested
+from training.sample import Sample, measure
 from training.simulator import Simulated
 from training.train import Trained
 
@@ -32,6 +33,17 @@ def test_tables_add_up_to_the_counts_of_the_report(trained: Trained, target: str
     for entry in found["reliability"]:
         assert entry["low"] <= entry["observed"] <= entry["high"]
     assert sum(part["n_rows"] for part in found["segments"].values()) == found["n_rows"]
+    for name, part in found["segments"].items():
+        rows = trained.tested[target].filter(pl.col("segment") == name)
+        auc, alone = (measure(Sample.of(rows, p=p), names=("auc",))["auc"] for p in ("p", "p_contract"))
+        gain = part["gain"]["contract"]["auc"]["value"]
+        assert set(part["gain"]) == {"contract", "expert", "base"}
+        assert gain == pytest.approx(auc - alone) if part["n_event_rows"] else gain is None
+
+
+def test_silent_exits_are_described_once_each(trained: Trained) -> None:
+    told = trained.report["rows"]
+    assert 0 < sum(told["subtypes"].values()) <= told["silent_events"]
 
 
 def test_the_lists_are_those_of_the_quiet_set(trained: Trained) -> None:
