@@ -58,7 +58,8 @@ def then_text(
     settings = service.settings
     quiet = service.store.contacts_quiet(known_at)
     how = {"margin": settings.margin, "currency": settings.currency, "quiet": quiet is not None}
-    then = service.store.score_then(model, account_id, as_of, known_at, **how)
+    missing = service.freshness.missing_at(min(as_of, known_at))  # counts every contact of months: kept a while
+    then = service.store.score_then(model, account_id, as_of, known_at, missing=missing, **how)
     if then.scored.scores.is_empty():
         raise _why_not(then, account_id, as_of, model.label)
     (values,) = to_store(model, then.scored).to_dicts()

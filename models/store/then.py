@@ -20,7 +20,7 @@ from models.model import ChurnModel
 from models.scoring import Scored, is_fresh, score_history
 from models.store import history, scores
 from models.store.engine import reading
-from models.store.missed import missed, much
+from models.store.missed import Spells, missed, much
 from models.store.tables import CONTRACT
 
 _MOMENT = timedelta(microseconds=1)
@@ -47,9 +47,10 @@ def score_then(
     margin: float,
     currency: str | None,
     quiet: bool = False,
+    missing: Spells | None = None,
 ) -> Then:
     """Score an account as of a moment with what was known at another; stores nothing. `quiet`: whether the contact feed
-    was, at `known_at`.
+    was, at `known_at`. `missing`: when nobody was listening (`models.store.missed`); None: look it up.
 
     The band follows the last one that had been given before `as_of`, as a run's would.
     """
@@ -57,7 +58,7 @@ def score_then(
         watched = history.observed_from(conn, known_at)
         held = history.read_history(conn, [account_id], observed_from=watched)
         before = scores.said_at(conn, account_id, as_of - _MOMENT)
-        missing = missed(conn, min(as_of, known_at))
+        missing = missed(conn, min(as_of, known_at)) if missing is None else missing
         reached = {}
         for name in ("interactions", "surveys"):
             recorded = CONTRACT[name].c.recorded_at
