@@ -71,7 +71,7 @@ def forwarded(
         cost = {}
         if priced and phase == "P3":
             progress(f"asking a black box what the additive form costs: {question}")
-            cost = cost_of(made, matrix, folds, features, seed)
+            cost = cost_of(made, matrix, folds, expert, features, seed)
         found.append(Forwarded(made, selection, calibrated, cost))
     return found
 

@@ -1,6 +1,10 @@
 """What the folds decide: without a signal there is none in the numbers, and the sentences say so."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pytest
 from threadpoolctl import threadpool_limits
@@ -9,8 +13,11 @@ from models.features import FEATURES, compute, measure
 from models.history import History
 from models.labels import LabelParams, label
 from training import evaluation, expert
+from training.black_box import cost_of
+from training.cross import OutOfFold
 from training.describe import describe
-from training.folds import forward_folds
+from training.fitting import log_odds_of
+from training.folds import Folds, forward_folds
 from training.forward import Forwarded, forwarded
 from training.metrics import evaluate
 from training.simulator import Simulated
@@ -73,3 +80,35 @@ def test_reported_predictions_are_the_corrected_ones_of_the_served_kind(
         untold = np.isin(made.block, [block for block, told in made.told.items() if not told])
         assert untold.any()
         assert (made.fitted[untold] == made.kinds[each.selection.kind][untold]).all()
+
+
+@pytest.fixture(scope="module")
+def folds(permuted: tuple[pl.DataFrame, list[Forwarded]], history: History) -> Folds:
+    return forward_folds(permuted[0].select("account_id", "as_of"), history.accounts, LabelParams(), least=6)
+
+
+def _gain(matrix: pl.DataFrame, made: OutOfFold, folds: Folds, y: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """What a black box makes of another outcome, beside predictions that tell nobody apart."""
+    dealt = matrix.with_columns(pl.Series(f"y_{made.target}", y.astype(np.int8)))
+    blind = replace(made, y=y[made.rows].astype(np.float64), fitted=np.zeros(len(made.rows)))
+    found: dict[str, Any] = cost_of(blind, dealt, folds, expert.load(), FEATURES, 0)["gain"]["auc"]
+    return found
+
+
+def test_a_black_box_finds_what_two_features_do_only_together_and_nothing_where_nothing_is(
+    permuted: tuple[pl.DataFrame, list[Forwarded]], folds: Folds
+) -> None:
+    matrix, (found, _) = permuted
+    one, other = (
+        matrix[name].rank("ordinal").to_numpy() > matrix.height / 2 for name in ("contact_drop_90d", "mrr_ln")
+    )
+    assert _gain(matrix, found.made, folds, one ^ other)["low"] > 0.3
+    nothing = _gain(matrix, found.made, folds, matrix["y_churn"].fill_null(0).to_numpy() == 1)
+    assert nothing["low"] < 0 < nothing["high"]
+
+
+def test_a_black_box_is_told_the_experts_score(permuted: tuple[pl.DataFrame, list[Forwarded]], folds: Folds) -> None:
+    """One that had to put the score together from fifty columns would be a handicapped rival."""
+    matrix, (found, _) = permuted
+    score = log_odds_of(expert.load().scorecard("churn"), matrix)
+    assert _gain(matrix, found.made, folds, score > np.quantile(score, 0.9))["value"] > 0.495
