@@ -157,7 +157,9 @@ class Deep(Trees):
         ranks = _ranks(self._axes, at, material.y)
         settings = {"max_iter": round(bags[0].rounds * more), "early_stopping": False}
         model = _booster(material.seed, interaction_cst=self._crossed, **self._size, **settings)
-        return Ensemble(model.fit(_encoded(at, ranks), material.y), ranks)
+        # Other members are fitted at the same time: threads of this one would wait for theirs, at thrice the work.
+        with threadpool_limits(limits=1, user_api="openmp"):
+            return Ensemble(model.fit(_encoded(at, ranks), material.y), ranks)
 
 
 def _booster(seed: int, **settings: Any) -> HistGradientBoostingClassifier:
