@@ -31,7 +31,7 @@ CODES: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "the address does not take this method; see Allow"),
     "not_acceptable": (406, "none of the types in Accept is served here"),
     "account_is_test": (409, "no score: it is a test account"),
-    "account_not_started": (409, "no score: it was no customer yet, or nobody said since when it is one"),
+    "account_not_started": (409, "no score: it was no customer yet"),
     "account_ended": (409, "no score: it has left"),
     "account_leaving": (409, "no score: it has given notice"),
     "account_unpaid": (409, "no score: it pays nothing"),

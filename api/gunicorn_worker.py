@@ -4,11 +4,18 @@
     headers too many or too long               431 headers_too_large
     what breaks the rules of HTTP              400 bad_request
 
+A thread is held by a request only while it comes in, is worked on and goes out. A connection that says nothing waits
+beside the threads, and one that stalls in the middle is cut off after the seconds that a kept one may be idle: of few
+threads, a cable that was pulled would hold one for ever.
+
 The server loads this before it forks, so what belongs to the application is imported when it is needed.
 """
 
+import errno
 import json
 import os
+import socket
+import struct
 from typing import Any
 
 from gunicorn.http import errors  # type: ignore[import-untyped]
@@ -25,8 +32,48 @@ _REFUSED: tuple[tuple[type[Exception], int, str, str], ...] = (
 _OURS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, errors.ConfigurationProblem)
 
 
+class Wire(socket.socket):
+    """A client's connection, which is cut off once nothing has moved on it for some seconds."""
+
+    @classmethod
+    def of(cls, client: socket.socket, seconds: int) -> "Wire":
+        """Take the connection over."""
+        wire = cls(fileno=client.detach())
+        for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            # The system's own patience, since the server sets and clears the one of Python.
+            wire.setsockopt(socket.SOL_SOCKET, direction, struct.pack("ll", seconds, 0))
+        return wire
+
+    def recv(self, *args: Any) -> bytes:
+        """As ever; a connection that stalls counts as reset by its client."""
+        try:
+            return super().recv(*args)
+        except BlockingIOError:
+            raise self._cut_off() from None
+
+    def sendall(self, *args: Any) -> None:
+        """As ever; a connection that stalls counts as reset by its client."""
+        try:
+            super().sendall(*args)
+        except BlockingIOError:
+            raise self._cut_off() from None
+
+    def _cut_off(self) -> ConnectionResetError:
+        self.shutdown(socket.SHUT_RDWR)  # so that nobody waits for its last words
+        return ConnectionResetError(errno.ECONNRESET, "nothing has moved on the connection")
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """Threads as ever, and refusals of ours."""
+    """Threads as ever, patience that ends, and refusals of ours."""
+
+    def handle(self, conn: Any) -> Any:
+        """Answer a request, unless none has come yet."""
+        if not isinstance(conn.sock, Wire):
+            conn.sock = Wire.of(conn.sock, self.cfg.keepalive)
+            look = conn.wait_for_data
+            # A thread of its own to wait with is more than a connection gets before it says something.
+            conn.wait_for_data = lambda _seconds: look(0)
+        return super().handle(conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ARG002
         """Answer a request that could not be read, or an answer that could not be written."""

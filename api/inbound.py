@@ -8,7 +8,7 @@ import marshmallow as ma
 from flask import Response, request
 from marshmallow import fields, validate
 
-from api import cursors
+from api import cursors, transport
 from api.auth import needs
 from api.bodies import answer, instant, invalid, json_body, linked, page_size, query, refuse_unknown
 from api.contract import Resource, operation
@@ -134,9 +134,11 @@ def _raw() -> bytes:
     too_large = Problem(413, "too_large", f"A message has at most {MOST_BYTES:,} bytes.")
     if (request.content_length or 0) > MOST_BYTES:
         raise too_large
-    body = request.stream.read(MOST_BYTES + 1)
-    if len(body) > MOST_BYTES:
-        raise too_large
+    body = bytearray()
+    for block in transport.blocks():
+        body += block
+        if len(body) > MOST_BYTES:
+            raise too_large
     return bytes(body)
 
 

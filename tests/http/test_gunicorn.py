@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,14 +26,15 @@ WORKERS, THREADS = 2, 4
 
 
 @contextmanager
-def gunicorn(url: str, artefacts: Path, folder: Path, **environment):
+def gunicorn(url: str, artefacts: Path, folder: Path, keepalive: int = 75, **environment):
     """A running service; gives its port. Ends with a check that it stopped by itself and said nothing bad."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = folder / "gunicorn.log"
     command = [sys.executable, "-m", "gunicorn", "--config", "python:api.gunicorn_conf"]
-    options = ["--bind", f"127.0.0.1:{port}", "--workers", str(WORKERS), "--threads", str(THREADS), "api.wsgi:build()"]
+    options = ["--bind", f"127.0.0.1:{port}", "--workers", str(WORKERS), "--threads", str(THREADS)]
+    options += ["--keep-alive", str(keepalive), "api.wsgi:build()"]
     settings = {"EBBTIDE_DATABASE_URL": url, "EBBTIDE_ARTIFACTS": str(artefacts), "EBBTIDE_SCORE_ON_WRITE": "inline"}
     settings["EBBTIDE_RATE_LIMIT"] = "none"
     with log.open("wb") as output:
@@ -192,13 +193,15 @@ def test_what_never_becomes_a_request_is_refused_in_the_one_shape(databases, roo
         key = make_keys(engine)["admin"]
         engine.dispose()
         head = f"POST /v1/accounts HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
-        with gunicorn(url, root, tmp_path) as port:
+        door = "POST /v1/inbound/zendesk HTTP/1.1\r\nHost: x\r\n"
+        with gunicorn(url, root, tmp_path, EBBTIDE_ZENDESK_SECRETS="s") as port:
             for sent, status, code in (
                 (f"GET /v1/model?x={'x' * 5000} HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
                 (f"GET /v1/model HTTP/1.1\r\nX-Long: {'x' * 9000}\r\n\r\n", 431, "headers_too_large"),
                 ("GET /v1/model HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n", 417, "expectation_failed"),
                 ("no request at all\r\n\r\n", 400, "bad_request"),
                 (f"{head}Transfer-Encoding: chunked\r\n\r\nZZ\r\n", 400, "bad_request"),
+                (f"{door}Transfer-Encoding: chunked\r\n\r\nZZ\r\n", 400, "bad_request"),
             ):
                 assert_refused(*talk(port, sent.encode()), status, code)
             # to the end of what is sent, whoever sends it: nobody looks for the answer before
@@ -206,6 +209,30 @@ def test_what_never_becomes_a_request_is_refused_in_the_one_shape(databases, roo
             assert_refused(*talk(port, head.encode() + large), 413, "too_large")
             unknown = head.replace(key, "nobody").encode()
             assert_refused(*talk(port, unknown + large), 401, "unauthenticated")
+
+
+def test_connections_that_say_nothing_or_stall_hold_up_nobody(databases, root, tmp_path):
+    from models.store.engine import connect
+
+    with databases.address("sqlite") as url:
+        engine = connect(url)
+        key = make_keys(engine)["admin"]
+        engine.dispose()
+        head = f"POST /v1/accounts HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
+        body = f"{head}Content-Length: 100\r\n\r\n{{"
+        with gunicorn(url, root, tmp_path, keepalive=1) as port:
+            # they come in rounds of as many as a process has threads, however the processes share them out
+            for sent, longest in (("", 0.9), (head, 20.0), (body, 20.0)):
+                with ExitStack() as held:
+                    wires = [
+                        held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+                        for _ in range(WORKERS * THREADS + THREADS)
+                    ]
+                    for wire in wires:
+                        wire.sendall(sent.encode())
+                    began = time.monotonic()
+                    assert ask(port, "GET", "/healthz")[0] == 200
+                    assert time.monotonic() - began < longest
 
 
 def talk(port: int, sent: bytes):
