@@ -28,6 +28,7 @@ resource = Resource("scores", "Scores on demand")
 
 MOST_ITEMS = 1_000
 REASONS = ("top", "all", "none")
+MEMBERS = ("items", "reasons", "target", "observed_from")
 #: Member that says what an item is -> what else it may have.
 KINDS: dict[str, tuple[str, ...]] = {
     "features": ("as_of",),
@@ -48,7 +49,7 @@ def post_scores() -> Response:
     """Score up to 1,000 items; nothing is stored."""
     service = the_service()
     body = json_body()
-    items = [Item(index, item) for index, item in enumerate(_objects(body))]
+    items = [_item(index, item) for index, item in enumerate(items_of(body, MOST_ITEMS, MEMBERS))]
     wanted = _wanted(body)
     served = service.serving.current()
     served.model.card(wanted.target)
@@ -62,18 +63,6 @@ def post_scores() -> Response:
             score(service, served, by_kind[kind], wanted)
             service.metrics.scored.labels(kind).inc(len(by_kind[kind]))
     return _answer(items, served)
-
-
-def _objects(body: dict[str, Any]) -> list[dict[str, Any]]:
-    items = items_of(body, MOST_ITEMS, ("items", "reasons", "target", "observed_from"))
-    errors = [
-        FieldError(f"/items/{i}", "invalid", "must be an object")
-        for i, item in enumerate(items)
-        if type(item) is not dict
-    ]
-    if errors:
-        raise Problem(422, "invalid_body", "Every item must be an object.", errors)
-    return items
 
 
 def _wanted(body: dict[str, Any]) -> Wanted:
@@ -105,8 +94,18 @@ def _answer(items: Sequence[Item], served: Served) -> Response:
     return answer_text(with_member(encode(head), "results", lines), 207 if rejected else 200)
 
 
+def _item(index: int, given: Any) -> Item:
+    if isinstance(given, dict):
+        return Item(index, given)
+    item = Item(index, {})
+    item.refuse("", "invalid", "must be an object")
+    return item
+
+
 def _kind(item: Item) -> str | None:
     """What the item is; None where it is refused."""
+    if item.errors:
+        return None
     found = [kind for kind in KINDS if kind in item.body]
     if len(found) != 1:
         item.refuse("", "invalid", f"needs exactly one of {', '.join(KINDS)}")

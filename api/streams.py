@@ -197,6 +197,8 @@ def _unpacked(raw: Iterator[bytes]) -> Iterator[bytes]:
             yield reader.decompress(block, _BLOCK)
             while reader.unconsumed_tail:
                 yield reader.decompress(reader.unconsumed_tail, _BLOCK)
+            if reader.unused_data:
+                break  # or it would be kept, however much follows
     except zlib.error:
         raise Problem(400, "malformed_gzip", "The body is said to be gzip and is not.") from None
     if not reader.eof or reader.unused_data:

@@ -31,6 +31,8 @@ PAGE_BYTES = 4096
 WIPED_BYTES = 16 * 1024 * 1024
 #: What a connection asks for unless the address says otherwise. Seconds.
 POSTGRESQL = {"application_name": "ebbtide", "connect_timeout": 10}
+#: What PostgreSQL says where nothing may be written, as on a standby: an "internal error" to its driver.
+READ_ONLY = "25006"
 
 
 def connect(url: str) -> Engine:
@@ -84,7 +86,8 @@ def _in_words(context: ExceptionContext) -> None:
     error = context.sqlalchemy_exception
     # SQLite has no narrower word for a file that is no database.
     foreign = type(error) is sa.exc.DatabaseError
-    if (foreign or isinstance(error, sa.exc.OperationalError)) and not context.is_pre_ping:
+    read_only = getattr(context.original_exception, "sqlstate", None) == READ_ONLY
+    if (foreign or read_only or isinstance(error, sa.exc.OperationalError)) and not context.is_pre_ping:
         raise unusable(context.original_exception) from context.original_exception
 
 

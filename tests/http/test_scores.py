@@ -54,6 +54,16 @@ def test_missing_features_are_unknown_not_zero(served):
     assert zero["score"]["health"] != absent["score"]["health"]
 
 
+def test_an_item_that_is_no_object_is_refused_in_its_place(served):
+    got = scores(served, 5, {"id": "b", "features": {}}, None)
+    assert got.status_code == 207
+    assert [item["status"] for item in got.json["results"]] == ["rejected", "scored", "rejected"]
+    assert [(error["pointer"], error["message"]) for error in got.json["errors"]] == [
+        ("/items/0", "must be an object"),
+        ("/items/2", "must be an object"),
+    ]
+
+
 def test_an_unknown_feature_gets_a_hint_and_the_others_are_scored(served):
     got = scores(served, {"id": "a", "features": {"repeat_rate_90": 1}}, {"id": "b", "features": {}})
     assert got.status_code == 207

@@ -85,6 +85,15 @@ def test_a_connection_cut_off_in_the_middle(databases: Databases) -> None:
         assert len(stored(engine, "accounts")) == 1
 
 
+def test_a_server_that_may_only_be_read(databases: Databases) -> None:
+    with databases.open("postgresql") as engine:
+        event.listen(engine, "begin", lambda conn: conn.exec_driver_sql("SET TRANSACTION READ ONLY"))
+        with pytest.raises(StoreError) as refused:
+            upsert(engine, "accounts", pl.DataFrame({"account_id": ["a"]}))
+        assert "read-only transaction" in said(refused)
+        assert stored(engine, "accounts") == []
+
+
 def test_a_transaction_that_fails_leaves_nothing(store: Engine) -> None:
     table = CONTRACT["accounts"]
     with pytest.raises(sa.exc.IntegrityError), writing(store) as conn:
