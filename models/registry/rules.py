@@ -1,8 +1,8 @@
 """What speaks against putting a model in service: objections in sentences, from manifests and a comparison.
 
     overruled      its leakage findings were overruled: always
-    uncalibrated   the interval of observed / expected, or of the calibration slope, lies beyond the bounds: only where
-                   a model is in service already, since with none there is nothing to be worse than
+    uncalibrated   the interval of observed / expected, or of the calibration slope, lies beyond the bounds: always,
+                   for its probabilities are wrong whatever else is in service
     never fitted   the expert's uncalibrated scorecard in place of a model that was fitted on exits
     no signal      its interval of AUC reaches down to chance, and that of the model in service did not
     worse          a comparison on common rows found it worse
@@ -29,10 +29,11 @@ _TARGETS = {"churn": "leaving", "silent": "leaving silently"}
 
 def objections(new: Manifest, served: Manifest | None, comparison: Comparison | None) -> list[str]:
     """What speaks against `new` in the place of `served` (None: nothing that works is in service)."""
-    found = [*_overruled(new)]
-    if served is not None and new.files[MODEL] != served.files[MODEL]:
-        found += [*_uncalibrated(new), *_never_fitted(new, served), *_no_signal(new, served)]
-        found += _worse(new, served, comparison)
+    if served is not None and new.files[MODEL] == served.files[MODEL]:
+        return [*_overruled(new)]
+    found = [*_overruled(new), *_uncalibrated(new)]
+    if served is not None:
+        found += [*_never_fitted(new, served), *_no_signal(new, served), *_worse(new, served, comparison)]
     return found
 
 

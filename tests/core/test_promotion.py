@@ -74,8 +74,8 @@ OVERRULED = {"overrides": [{"who": "mia", "when": "2026-11-20T08:00:00Z", "findi
 
 @pytest.mark.parametrize(
     "facts",
-    [SOUND, EXPERT, replace(SOUND, metrics=measured(observed_expected=OFF)), replace(SOUND, metrics={})],
-    ids=["sound", "expert", "not calibrated", "nothing measured"],
+    [SOUND, EXPERT, replace(SOUND, metrics={})],
+    ids=["sound", "expert", "nothing measured"],
 )
 def test_with_nothing_in_service_there_is_nothing_to_be_worse_than(facts, tmp_path):
     assert serving(tmp_path, facts) == current(tmp_path).model_id
@@ -121,6 +121,13 @@ def test_a_table_that_ranks_like_chance_does_not_replace_one_that_does_not(tmp_p
 def test_what_cannot_be_told_for_certain_refuses_nothing(changes, tmp_path):
     serving(tmp_path, SOUND)
     promote(tmp_path, stored(tmp_path, replace(SOUND, metrics=measured(**changes)), 1), "bob", NOW, "newer")
+
+
+def test_probabilities_that_are_wrong_are_refused_even_where_nothing_is_in_service(tmp_path):
+    off = stored(tmp_path, replace(SOUND, metrics=measured(observed_expected=OFF)))
+    assert "it is not calibrated" in refused(tmp_path, off)
+    assert current(tmp_path) is None
+    assert "it is not calibrated" in promote(tmp_path, off, "bob", NOW, "a first list", force=True).objections[0]
 
 
 def test_an_overruled_leak_is_refused_even_where_nothing_is_in_service(tmp_path):
