@@ -8,6 +8,11 @@ from training.describe import level_is_told
 
 Report = Mapping[str, Any]
 
+#: The AUC of a list drawn at random.
+CHANCE = 0.5
+#: What a target's probabilities are called.
+_OF = {"churn": "the probabilities of leaving", "silent": "the probabilities of leaving silently"}
+
 
 def tiles(report: Report) -> list[dict[str, str]]:
     """Number and what it says, four at most; none where nothing was measured."""
@@ -63,22 +68,50 @@ def _uses(model: ChurnModel, report: Report) -> Iterator[str]:
         yield "For customer success: a first order in which to look at accounts, by experts' judgement."
         yield "For nobody: the probabilities. They rest on assumed base rates until exits have been counted."
         return
-    first, last = _reach(model)
-    if "silent" in (report.get("metrics") or {}):
-        yield (
-            f"For customer success: a list of the quiet customers to speak to first, {first} to {last} days before "
-            "a decision would fall."
-        )
-    else:
-        yield "For customer success: the order in which to speak to customers."
-    if _level_holds(report):
-        yield f"For finance: the revenue at risk, a sum of probabilities whose level held on {_unseen(report)}."
-    else:
-        yield f"For finance: comparisons only. The level of the probabilities was not confirmed on {_unseen(report)}."
+    shown = _better_than_chance(report)
+    yield _for_customer_success(model, report) if shown else _by_chance(report)
+    yield _for_finance(report)
+    if not shown:
+        return
     if report.get("service_signal") == "nothing":
         yield "For a conversation: reasons that lie in the contract. That service tells more was not shown."
-        return
-    yield "For a conversation: the reasons, as where to look first; each is a table value printed in this report."
+    else:
+        yield "For a conversation: the reasons, as where to look first; each is a table value printed in this report."
+
+
+def _better_than_chance(report: Report) -> bool:
+    """Whether the interval of the AUC to judge the list by leaves out chance; nothing is said against an order that
+    could not be measured."""
+    metrics = report.get("metrics") or {}
+    found = metrics.get("silent") or metrics.get("churn") or {}
+    low = ((found.get("quiet") or found).get("auc") or {}).get("low")
+    return low is None or bool(low > CHANCE)
+
+
+def _by_chance(report: Report) -> str:
+    if report["phase"] == "P1":  # the order is the expert's, whatever ten exits say of it
+        order = "For customer success: a first order in which to look at accounts, by experts' judgement."
+    else:
+        order = "For nobody: the order, and the reasons for it."
+    return f"{order} That it is better than chance was not shown on {_unseen(report)}."
+
+
+def _for_customer_success(model: ChurnModel, report: Report) -> str:
+    if "silent" not in (report.get("metrics") or {}):
+        return "For customer success: the order in which to speak to customers."
+    first, last = _reach(model)
+    return (
+        f"For customer success: a list of the quiet customers to speak to first, {first} to {last} days before "
+        "a decision would fall."
+    )
+
+
+def _for_finance(report: Report) -> str:
+    off = [_OF[target] for target, found in (report.get("metrics") or {}).items() if not _level_holds(found)]
+    if not off:
+        return f"For finance: the revenue at risk, a sum of probabilities whose level held on {_unseen(report)}."
+    level = " and of ".join(off)
+    return f"For finance: comparisons only. The level of {level} was not confirmed on {_unseen(report)}."
 
 
 def _at_random(report: Report) -> bool:
@@ -90,12 +123,9 @@ def _unseen(report: Report) -> str:
     return "rows held out at random" if _at_random(report) else "later data"
 
 
-def _level_holds(report: Report) -> bool:
-    metrics = report.get("metrics") or {}
-    ratios = [found["observed_expected"] for found in metrics.values()]
-    return all(r["low"] is not None and r["low"] <= 1 <= r["high"] and level_is_told(r) for r in ratios) and bool(
-        ratios
-    )
+def _level_holds(found: Mapping[str, Any]) -> bool:
+    ratio = found["observed_expected"]
+    return ratio["low"] is not None and ratio["low"] <= 1 <= ratio["high"] and level_is_told(ratio)
 
 
 def _reach(model: ChurnModel) -> tuple[int, int]:

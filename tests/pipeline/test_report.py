@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from html.parser import HTMLParser
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from models.history import History
 from models.model import ChurnModel
 from models.schema import Schema
 from models.scorecard import GridTerm, Scorecard, Term
-from training import artefact, collect, plots, report, shapes
+from training import artefact, collect, plots, report, shapes, summary
 from training.figures import cards as cards_of
 from training.notebook import Run
 from training.simulator import Simulated
@@ -257,6 +257,33 @@ def test_what_has_changed_since_the_model_before_is_told_in_its_section(small: C
 def test_where_service_was_not_shown_to_matter_no_reason_of_it_is_offered(small: ChurnModel) -> None:
     for signal, offered in (("nothing", "reasons that lie in the contract"), ("adds", "the reasons, as where to look")):
         assert offered in report.page(small, BARE | {"service_signal": signal})
+
+
+def _measured(auc: dict[str, float], ratio: dict[str, float]) -> dict[str, Any]:
+    return {"auc": auc, "quiet": {"auc": auc}, "observed_expected": ratio}
+
+
+def test_an_order_that_may_be_chance_is_offered_to_nobody_and_a_level_in_doubt_is_named(small: ChurnModel) -> None:
+    good, right = _measured(estimate(0.8), estimate(1.0)), {"phase": "P2", "service_signal": "adds"}
+    told = summary.uses(small, right | {"metrics": {"churn": good, "silent": good}})
+    assert [sentence.split(":")[0] for sentence in told] == [
+        "For customer success",
+        "For finance",
+        "For a conversation",
+    ]
+    assert "whose level held on later data" in told[1]
+    doubted = good | {"observed_expected": {"value": 0.9, "low": 0.6, "high": 1.2}}
+    told = summary.uses(small, right | {"metrics": {"churn": good, "silent": doubted}})
+    assert "comparisons only. The level of the probabilities of leaving silently was not confirmed" in told[1]
+    chance = _measured({"value": 0.46, "low": 0.41, "high": 0.51}, estimate(1.4))
+    told = summary.uses(small, right | {"metrics": {"churn": good, "silent": chance}})
+    assert told[0].startswith("For nobody: the order, and the reasons for it.")
+    assert len(told) == 2
+    told = summary.uses(small, right | {"phase": "P1", "metrics": {"churn": good, "silent": chance}})
+    assert told[0].startswith(
+        "For customer success: a first order in which to look at accounts, by experts' judgement."
+    )
+    assert told[0].endswith("That it is better than chance was not shown on later data.")
 
 
 def test_overruled_leakage_is_told_in_both(trained: Trained) -> None:
