@@ -1,6 +1,6 @@
 """Batches of contract rows: checked column by column, upserted together, answered item by item."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,17 +13,23 @@ from api.checking import Fault, Rows, check_rows
 from api.errors import MOST_ERRORS, FieldError
 from api.rescoring import Outcome
 from api.service import Service
-from models.accounts import ACCOUNTS
 from models.columns import Table
 from models.imports.check import CLOCK_SKEW
 from models.interactions import INTERACTIONS
-from models.store.books import Book
-from models.store.tables import BOOK
+from models.store import narrowed
 
 MOST_ITEMS = 10_000
-#: What the store says of a row of an account that was erased, and what the caller is told.
-ERASED = "erased"
-_GONE = ("erased_account", "was erased and is kept out; DELETE /v1/accounts/{account_id}/erasure lets it in again")
+#: What the store says of a row that it refused -> the column, the code and the words for the caller.
+REFUSED: dict[str, tuple[str, str, str]] = {
+    "erased": (
+        "account_id",
+        "erased_account",
+        "was erased and is kept out; DELETE /v1/accounts/{account_id}/erasure lets it in again",
+    ),
+    narrowed.NOT_THERE: ("account_id", "unknown_account", "There is no account {id}."),
+    narrowed.NO_PARENT: ("parent_id", "unknown_account", "There is no account {id}."),
+    narrowed.LEAVES: ("", "outside_book", "would take the account out of those this key is restricted to"),
+}
 #: What the store says became of a row -> status and, where the caller may wonder, a note.
 STATUSES: dict[str, tuple[str, str]] = {
     "inserted": ("created", ""),
@@ -56,19 +62,20 @@ def write(
     if not rows:
         return Written([], [], {}, [], Outcome())
     # Clocks differ a little; a day ahead is a mistake.
-    checked = _within_book(service, table, check_rows(table, rows, service.clock() + CLOCK_SKEW))
+    checked = check_rows(table, rows, service.clock() + CLOCK_SKEW)
     outcomes: list[str | None] = [None] * len(rows)
     touched: set[str] = set()
     if checked.frame.height:
-        found = service.store.upsert(table.name, checked.frame) if upsert is None else upsert(checked.frame)
-        for number, outcome in zip(checked.numbers, found, strict=True):
-            outcomes[number] = None if outcome == ERASED else outcome
-        gone = checked.numbers.filter(found == ERASED).to_list()
-        checked = replace(checked, faults=[*checked.faults, *(Fault(n, "account_id", *_GONE) for n in gone)])
+        found = service.store.upsert(table.name, checked.frame, the_book()) if upsert is None else upsert(checked.frame)
+        taken = ~found.is_in(list(REFUSED))
+        for number, outcome in zip(checked.numbers.filter(taken), found.filter(taken), strict=True):
+            outcomes[number] = outcome
+        checked = replace(checked, faults=[*checked.faults, *_refusals(checked, found, ~taken)])
         changed = found.is_in(["inserted", "updated"])
-        service.arrivals.told(f"api: {the_key().name}", table, checked.frame, int(changed.sum()))
-        if table is INTERACTIONS:
-            service.freshness.contacts_arrived()
+        if taken.any():
+            service.arrivals.told(f"api: {the_key().name}", table, checked.frame.filter(taken), int(changed.sum()))
+            if table is INTERACTIONS:
+                service.freshness.contacts_arrived()
         touched = set(checked.frame.filter(changed)["account_id"])
     faults: dict[int, list[Fault]] = {}
     for fault in checked.faults:
@@ -77,39 +84,13 @@ def write(
     return Written([_id(table, row) for row in rows], outcomes, faults, checked.unknown, scores)
 
 
-def _within_book(service: Service, table: Table, checked: Rows) -> Rows:
-    """The rows a restricted caller may write: of accounts of his book, which they must not leave. A parent that he
-    cannot see stays as it is."""
-    book, frame = the_book(), checked.frame
-    if not book.restricted or frame.is_empty():
-        return checked
-    told = frame.select("account_id", *((*BOOK, "parent_id") if table is ACCOUNTS else ())).to_dicts()
-    there = service.store.held(
-        book, {row[name] for row in told for name in ("account_id", "parent_id") if row.get(name)}
-    )
-    found = [_outside(book, there, number, row) for number, row in zip(checked.numbers, told, strict=True)]
-    inside = pl.Series([fault is None for fault in found], dtype=pl.Boolean)
-    faults = [*checked.faults, *(fault for fault in found if fault is not None)]
-    mine = frame.filter(inside)
-    if table is ACCOUNTS:
-        hidden = service.store.hidden_parents(book, mine["account_id"].unique().to_list())
-        kept = pl.col("account_id").replace_strict(hidden, default=None, return_dtype=pl.String)
-        mine = mine.with_columns(pl.coalesce("parent_id", kept).alias("parent_id"))
-    return replace(checked, frame=mine, numbers=checked.numbers.filter(inside), faults=faults)
-
-
-def _outside(book: Book, there: set[str], number: int, row: Mapping[str, Any]) -> Fault | None:
-    """What keeps a restricted caller from writing a row; one of an account says its owner, segment and parent."""
-    unknown = "There is no account {!r}."
-    if row["account_id"] not in there:
-        return Fault(number, "account_id", "unknown_account", unknown.format(row["account_id"]))
-    if "parent_id" not in row:
-        return None
-    if not book.takes(row["owner"], row["segment"]):
-        return Fault(number, "", "outside_book", "would take the account out of those this key is restricted to")
-    if row["parent_id"] is not None and row["parent_id"] not in there:
-        return Fault(number, "parent_id", "unknown_account", unknown.format(row["parent_id"]))
-    return None
+def _refusals(checked: Rows, found: pl.Series, refused: pl.Series) -> list[Fault]:
+    """What to tell of the rows that the store refused."""
+    faults, rows = [], checked.frame.filter(refused).iter_rows(named=True)
+    for number, outcome, row in zip(checked.numbers.filter(refused), found.filter(refused), rows, strict=True):
+        column, code, words = REFUSED[outcome]
+        faults.append(Fault(number, column, code, words.replace("{id}", repr(row.get(column)))))
+    return faults
 
 
 def post_batch(service: Service, table: Table) -> Response:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 
 from api import opinion_schemas as schemas
-from api.auth import by, needs, the_key
+from api.auth import by, needs, the_book, the_key
 from api.bodies import answer, instant, invalid, json_body, refuse_unknown
 from api.contract import Resource, operation
 from api.errors import FieldError, Problem
@@ -46,7 +46,7 @@ def put_override(account_id: str) -> Response:
     expires_at = body.moment("expires_at", now, now + LONGEST)
     body.check()
     given = Override(account_id, band, owner, reason, now, the_key().key_id, expires_at)
-    new = service.store.put_override(given, by())
+    new = service.store.put_override(given, by(), the_book())
     service.overrides.changed()
     return answer({"account_id": account_id, "override": override_line(given)}, 201 if new else 200)
 
@@ -59,7 +59,7 @@ def put_override(account_id: str) -> Response:
 def delete_override(account_id: str) -> Response:
     """Take an override back before it ends by itself. 404 `no_override` where none holds."""
     service = the_service()
-    if service.store.end_override(account_id, by()) is None:
+    if service.store.end_override(account_id, by(), the_book()) is None:
         raise Problem(404, "no_override", f"Account {account_id!r} has no override that holds now.")
     service.overrides.changed()
     return answer({"account_id": account_id, "override": None})
@@ -100,7 +100,7 @@ def put_sentiment(account_id: str) -> Response:
     at = body.moment("at", None, now, usual=now)
     body.check()
     given = Sentiment(account_id, at, value, who, note or None, the_key().key_id)
-    first = service.store.put_sentiment(given)
+    first = service.store.put_sentiment(given, the_book())
     return answer(_sentiment(account_id, given), 201 if first else 200)
 
 

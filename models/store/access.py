@@ -26,6 +26,7 @@ from models.store import (
     keys,
     lists,
     moves,
+    narrowed,
     opinions,
     outcomes,
     overrides,
@@ -34,7 +35,6 @@ from models.store import (
     scores,
     scoring,
     sources,
-    upsert,
     watches,
 )
 from models.store.books import EVERYBODY, Book
@@ -148,22 +148,22 @@ class Store:
         with self.connection() as conn:
             return overrides.version(conn, now)
 
-    def put_override(self, given: overrides.Override, by: audit.By) -> bool:
+    def put_override(self, given: overrides.Override, by: audit.By, book: Book = EVERYBODY) -> bool:
         """Set an override; gives whether none held until then. Raises `UnknownAccount`."""
         with writing(self.engine) as conn:
-            _require(conn, given.account_id)
+            _require(conn, given.account_id, book, keep=True)
             return overrides.put_override(conn, given, by)
 
-    def end_override(self, account_id: str, by: audit.By) -> overrides.Override | None:
+    def end_override(self, account_id: str, by: audit.By, book: Book = EVERYBODY) -> overrides.Override | None:
         """Take an override back; gives the one that held. Raises `UnknownAccount`."""
         with writing(self.engine) as conn:
-            _require(conn, account_id)
+            _require(conn, account_id, book, keep=True)
             return overrides.end_override(conn, account_id, by)
 
-    def put_sentiment(self, given: opinions.Sentiment) -> bool:
+    def put_sentiment(self, given: opinions.Sentiment, book: Book = EVERYBODY) -> bool:
         """Keep a manager's view; gives whether it is the account's first. Raises `UnknownAccount`."""
         with writing(self.engine) as conn:
-            _require(conn, given.account_id)
+            _require(conn, given.account_id, book, keep=True)
             return opinions.put_sentiment(conn, given)
 
     def sentiment(self, account_id: str) -> opinions.Sentiment | None:
@@ -272,9 +272,10 @@ class Store:
         """Remember that a source told something; see `models.store.sources.note`."""
         sources.note(self.engine, source, table, rows, at, happened_at)
 
-    def upsert(self, table: str, rows: pl.DataFrame) -> pl.Series:
-        """Upsert rows; what became of each, in order."""
-        return upsert.upsert_rows(self.engine, table, rows, at=None if self._clock is None else self._clock())
+    def upsert(self, table: str, rows: pl.DataFrame, book: Book = EVERYBODY) -> pl.Series:
+        """Upsert rows of the book; what became of each, in order. See `models.store.narrowed`."""
+        at = None if self._clock is None else self._clock()
+        return narrowed.upsert_within(self.engine, table, rows, book, at)
 
     def account(self, account_id: str, book: Book) -> tuple[dict[str, Any], str]:
         """An account as the caller sees it, and its tag. Raises `UnknownAccount`."""
@@ -286,11 +287,6 @@ class Store:
     ) -> tuple[pl.Series, str | None]:
         """Upsert one account on a condition; see `models.store.accounts.put_account`."""
         return accounts.put_account(self.engine, row, condition, None if self._clock is None else self._clock(), book)
-
-    def hidden_parents(self, book: Book, account_ids: Collection[str]) -> dict[str, str]:
-        """Account id -> its parent, of those of the accounts that have one outside the book."""
-        with self.connection() as conn:
-            return accounts.hidden_parents(conn, book, account_ids)
 
     def score_now(self, model: ChurnModel, account_ids: Sequence[str], now: datetime, **options: Any) -> scoring.Asked:
         """Score these accounts as of now without storing it; see `models.store.scoring.score_accounts`."""
@@ -389,6 +385,6 @@ class Store:
             return lists.count(conn, list_id, book=book)
 
 
-def _require(conn: Connection, account_id: str) -> None:
-    if not books.held(conn, EVERYBODY, [account_id]):
+def _require(conn: Connection, account_id: str, book: Book = EVERYBODY, *, keep: bool = False) -> None:
+    if not books.held(conn, book, [account_id], keep=keep):
         raise UnknownAccount(f"There is no account {account_id!r}.")

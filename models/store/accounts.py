@@ -6,10 +6,10 @@
 The look and the write are one transaction, and writers of one account who set conditions take turns.
 
 A parent may be an account outside the caller's book, which is not there for him: he sees none, and his writing leaves
-it as it is.
+it as it is (`models.store.narrowed`).
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -19,11 +19,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from models.errors import ChangedMeanwhile, UnknownAccount
-from models.store.among import among, wanted
 from models.store.books import EVERYBODY, Book, held
 from models.store.engine import one_at_a_time, writing
+from models.store.erased import the_key
+from models.store.narrowed import upsert_within
 from models.store.tables import CONTRACT
-from models.store.upsert import upsert_rows
 
 #: Whether to go on, given the stored account's tag; None: there is no such account.
 Condition = Callable[[str | None], bool]
@@ -41,33 +41,28 @@ def get_account(conn: Connection, account_id: str, book: Book = EVERYBODY) -> tu
     return seen, _tag(seen)
 
 
-def hidden_parents(conn: Connection, book: Book, account_ids: Collection[str]) -> dict[str, str]:
-    """Account id -> its parent, of those of the accounts that have one outside the book."""
-    mine = sa.select(_accounts.c.account_id, _accounts.c.parent_id).where(
-        among(conn.dialect.name, _accounts.c.account_id), _accounts.c.parent_id.is_not(None)
-    )
-    parents = {row.account_id: row.parent_id for row in conn.execute(mine, wanted(conn, account_ids))}
-    there = held(conn, book, set(parents.values()))
-    return {account_id: parent for account_id, parent in parents.items() if parent not in there}
-
-
 def put_account(
     engine: Engine, frame: pl.DataFrame, condition: Condition | None, at: datetime | None, book: Book = EVERYBODY
 ) -> tuple[pl.Series, str | None]:
     """Upsert one account; gives what became of it and the tag of what is stored now (None: it was kept out).
 
-    Raises `ChangedMeanwhile` where the condition does not hold; nothing is written then.
+    Raises `ChangedMeanwhile` where the condition does not hold, and `UnknownAccount` for one outside the book; nothing
+    is written then.
     """
     account_id = str(frame["account_id"][0])
     with writing(engine) as conn:
         if condition is not None:
             one_at_a_time(conn, f"account {account_id}")
+        if book.restricted and not held(conn, book, [account_id], keep=True):
+            raise UnknownAccount(f"There is no account {account_id!r}.")
+        if condition is not None:
+            the_key(conn)  # before any account; see `models.store.books.held`
             before = _row(conn, account_id, lock=True)
             if not condition(None if before is None else _tag(_seen(conn, before, book))):
                 raise ChangedMeanwhile(
                     f"Account {account_id!r} is not what the request's condition says; read it again, then decide."
                 )
-        outcomes = upsert_rows(conn, "accounts", frame, at=at)
+        outcomes = upsert_within(conn, "accounts", frame, book, at)
         after = _row(conn, account_id)
         tag = None if after is None else _tag(_seen(conn, after, book))
     return outcomes, tag

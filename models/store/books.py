@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from models.store.among import among, wanted
+from models.store.erased import the_key
 from models.store.tables import CONTRACT
 
 
@@ -51,10 +52,17 @@ def inside(book: Book, account_id: sa.ColumnElement[Any]) -> list[sa.ColumnEleme
     return [account_id.in_(sa.select(accounts.account_id).where(*_conditions(book)))]
 
 
-def held(conn: Connection, book: Book, account_ids: Collection[str]) -> set[str]:
-    """Those of the ids that are described accounts in the book: one look-up each, whatever comes of it."""
+def held(conn: Connection, book: Book, account_ids: Collection[str], *, keep: bool = False) -> set[str]:
+    """Those of the ids that are described accounts in the book: one look-up each, whatever comes of it.
+
+    `keep`: to be asked in a transaction that writes; until its end they stay what they are. (SQLite: as ever, since one
+    writes at a time.)
+    """
     accounts = CONTRACT["accounts"].c
     mine = sa.select(accounts.account_id).where(among(conn.dialect.name, accounts.account_id), *_conditions(book))
+    if keep and conn.dialect.name == "postgresql":
+        the_key(conn)  # before any account, as an erasure does: two who wait for each other would wait for ever
+        mine = mine.order_by(accounts.account_id).with_for_update(key_share=True)
     return set(conn.scalars(mine, wanted(conn, account_ids)))
 
 

@@ -14,9 +14,14 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from models.errors import ContractError
-from models.store.books import Book
+from models.errors import ContractError, UnknownAccount
+from models.store.audit import By
+from models.store.books import Book, held
+from models.store.engine import writing
 from models.store.keys import create_key
+from models.store.narrowed import NOT_THERE, upsert_within
+from models.store.opinions import Sentiment
+from models.store.overrides import Override
 from models.store.upsert import upsert
 from tests.http.cast import NOW, accounts, day, tell_story
 from tests.http.conftest import let_go, serve
@@ -211,6 +216,46 @@ def test_she_cannot_give_an_account_away(alone):
         assert (got.status_code, got.json["errors"][0]["code"]) == (422, "outside_book")
     with alone.engine.connect() as conn:
         assert conn.scalar(sa.text("SELECT owner FROM accounts WHERE account_id = 'slipping'")) == ANA
+
+
+def whole(account_id: str, **values: str) -> pl.DataFrame:
+    """An account of the cast as a request describes it anew."""
+    row = accounts().filter(account_id=account_id).with_columns(parent_id=pl.lit(None, pl.String))
+    return row.with_columns(pl.lit(value).alias(name) for name, value in values.items())
+
+
+def test_what_has_left_the_book_since_it_was_looked_up_is_not_written(alone):
+    """The store asks once more, in the transaction that writes."""
+    store, book = alone.app.extensions["ebbtide"].store, Book(owners=(ANA,))
+    row = whole(THEIRS, owner=ANA)
+    view = Sentiment(THEIRS, NOW, 1, "ana", None, "key")
+    override = Override(THEIRS, "watch", "ana", "why", NOW, "key", day(-30))
+    for write in (
+        lambda: store.put_account(row, None, book),
+        lambda: store.put_account(row, lambda _tag: True, book),
+        lambda: store.put_sentiment(view, book),
+        lambda: store.put_override(override, By("key", NOW), book),
+        lambda: store.end_override(THEIRS, By("key", NOW), book),
+    ):
+        with pytest.raises(UnknownAccount):
+            write()
+    assert store.upsert("accounts", row, book).to_list() == [NOT_THERE]
+    assert alone.get(f"/v1/accounts/{THEIRS}").json["owner"] == BOB
+
+
+def test_nobody_moves_an_account_while_it_is_written(alone):
+    moved = accounts().filter(account_id=MINE).with_columns(owner=pl.lit(BOB))
+    mover = threading.Thread(target=upsert, args=(alone.engine, "accounts", moved))
+    with writing(alone.engine) as conn:
+        assert held(conn, Book(owners=(ANA,)), [MINE, THEIRS], keep=True) == {MINE}
+        mover.start()
+        mover.join(timeout=0.3)
+        assert mover.is_alive()
+        row = whole(MINE, name="hers")
+        assert upsert_within(conn, "accounts", row, Book(owners=(ANA,)), NOW).to_list() == ["updated"]
+    mover.join(timeout=30)
+    assert not mover.is_alive()
+    assert alone.get(f"/v1/accounts/{MINE}", "ana").status_code == 404
 
 
 def test_a_parent_that_is_somebody_elses_is_not_there_for_her_and_stays(alone):

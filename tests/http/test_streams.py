@@ -119,9 +119,9 @@ def test_a_chunk_is_stored_before_the_rest_is_read(served, monkeypatch):
     store = served.app.extensions["ebbtide"].store
     working = store.upsert
 
-    def watched(name, frame):
+    def watched(name, frame, book):
         seen.append((body.made, frame.height))
-        return working(name, frame)
+        return working(name, frame, book)
 
     monkeypatch.setattr(store, "upsert", watched)
     environ = {"wsgi.input": body, "wsgi.input_terminated": True}
@@ -139,11 +139,11 @@ def test_what_was_stored_is_said_when_the_store_goes_away(served, monkeypatch):
     store, calls = served.app.extensions["ebbtide"].store, []
     working = store.upsert
 
-    def sometimes(name, frame):
+    def sometimes(name, frame, book):
         calls.append(name)
         if len(calls) == 3:
             raise StoreError("The database cannot be used: it is full.")
-        return working(name, frame)
+        return working(name, frame, book)
 
     monkeypatch.setattr(store, "upsert", sometimes)
     got = send(served, text(*(contact(n) for n in range(100, 150))))
