@@ -140,6 +140,7 @@ def train(
     chosen = configs.load(config, settings.margin)
     chosen = replace(chosen, allow_leak=tuple(dict.fromkeys((*chosen.allow_leak, *allow_leak))))
     signer = registry.SigningKey.read(settings.signing_key) if settings.signing_key else None
+    registry.check_writable(settings.artifacts)
     announce = _say if not as_json else lambda _: None
     # On top of the run's own steps: reading the history.
     steps = None if table else training.STEPS + 1

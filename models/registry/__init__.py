@@ -9,7 +9,7 @@ itself, `signing` who vouches for it, `pointer` the model in
 service, `rules` what speaks against putting one there, `comparisons` what is known of two.
 """
 
-from models.registry.artefacts import Listed, LoadedArtefact, list_artefacts, load, put, show, verify
+from models.registry.artefacts import Listed, LoadedArtefact, check_writable, list_artefacts, load, put, show, verify
 from models.registry.comparisons import Comparison, keep, latest
 from models.registry.manifest import PROTOCOL, Facts, File, Manifest, check_features, library_versions
 from models.registry.pointer import Change, Stamp, current, events, history, promote, rollback, sign, stamp
@@ -30,6 +30,7 @@ __all__ = [
     "Standing",
     "Trust",
     "check_features",
+    "check_writable",
     "create_key",
     "current",
     "events",

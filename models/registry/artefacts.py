@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from models.errors import ArtefactError, UnsafeArtefact
@@ -54,6 +55,20 @@ class Listed:
     problem: str | None
 
 
+def check_writable(root: Path) -> None:
+    """Before long work: whether an artefact could be stored below `root`, which is not made. Raises `ArtefactError`."""
+    try:
+        there = next(path for path in (root, *root.absolute().parents) if path.exists())
+        with TemporaryDirectory(dir=there):
+            pass
+    except OSError as error:
+        raise _not_stored(root, error) from error
+
+
+def _not_stored(root: Path, error: OSError) -> ArtefactError:
+    return ArtefactError(f"The artefact cannot be stored in {root}: {error.strerror}.")
+
+
 def put(
     root: Path,
     plain: dict[str, Any],
@@ -82,7 +97,7 @@ def put(
         root.mkdir(parents=True, exist_ok=True)
         fresh = publish_directory(root / manifest.model_id, contents)
     except OSError as error:
-        raise ArtefactError(f"The artefact cannot be stored in {root}: {error.strerror}.") from error
+        raise _not_stored(root, error) from error
     if not fresh and verify(root, manifest.model_id).digest() != manifest.digest():
         raise ArtefactError(f"Another artefact is already stored as {manifest.model_id}; train again.")
     return manifest.model_id

@@ -24,6 +24,7 @@ from models.registry import (
     File,
     Manifest,
     check_features,
+    check_writable,
     current,
     history,
     library_versions,
@@ -123,6 +124,16 @@ def test_a_store_that_cannot_be_written_says_so(tmp_path):
     (tmp_path / "store").write_text("a file where the store should be")
     with pytest.raises(ArtefactError, match="cannot be stored"):
         stored(tmp_path / "store")
+
+
+def test_before_long_work_a_store_can_be_asked_whether_it_could_be_written(tmp_path):
+    check_writable(tmp_path / "not" / "yet")
+    check_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("a file where the store should be")
+    for root in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ArtefactError, match="cannot be stored"):
+            check_writable(root)
 
 
 def test_a_missing_artefact_and_a_missing_store(tmp_path):
