@@ -2,7 +2,7 @@
 
 Every feature becomes a few columns of the shape its declaration allows:
 
-    line      x cut to its outer knots, plus max(x - k, 0) for every inner knot k
+    line      x cut to its outer knots and to what was seen, plus max(x - k, 0) for every inner knot k
     steps     one indicator per bin
     category  one indicator per text seen often enough
 
@@ -32,12 +32,14 @@ _CONSTANT = 1e-9
 
 @dataclass(frozen=True)
 class Block:
-    """The columns [start, stop) of one feature; `categories` are the texts that have one."""
+    """The columns [start, stop) of one feature; `categories` are the texts that have one. A line is flat beyond what
+    was `seen`: the steepness of its last stretch, often that of a few accounts, says nothing of values nobody had."""
 
     feature: Feature
     categories: tuple[str, ...]
     start: int
     stop: int
+    seen: tuple[float, float] = (-np.inf, np.inf)
 
     def raw(self, values: pl.Series) -> Floats:
         """(n, width) columns, NaN where the value is unknown."""
@@ -57,7 +59,7 @@ class Block:
             bins = np.searchsorted(knots, x, side="right")
             steps: Floats = (bins[:, None] == np.arange(len(knots) + 1)).astype(np.float64)
             return steps
-        x = np.clip(x, knots[0], knots[-1])
+        x = np.clip(np.clip(x, *self.seen), knots[0], knots[-1])
         line: Floats = np.column_stack([x, *(np.maximum(x - knot, 0.0) for knot in knots[1:-1])])
         return line
 
@@ -69,7 +71,9 @@ class Block:
             theirs = expert.categories if kind == "category" else expert.knots
         if kind == "category":
             return pl.Series(sorted({*self.categories, *theirs}), dtype=pl.String)
-        edges = sorted({*self.feature.basis.knots, *(float(knot) for knot in theirs)})
+        knots = self.feature.basis.knots
+        bends = [end for end in self.seen if knots[0] < end < knots[-1]] if kind == "line" else []
+        edges = sorted({*knots, *bends, *(float(knot) for knot in theirs)})
         return pl.Series(edges if kind == "line" else [edges[0] - 1.0, *edges], dtype=pl.Float64)
 
 
@@ -101,7 +105,7 @@ class Layout:
             knots = len(feature.basis.knots)
             width = {"line": max(knots - 1, 1), "steps": knots + 1, "category": len(categories)}[feature.basis.kind]
             start = blocks[-1].stop if blocks else 0
-            blocks.append(Block(feature, categories, start, start + width))
+            blocks.append(Block(feature, categories, start, start + width, _seen(rows[feature.name], feature)))
         return cls(tuple(block for block in blocks if block.stop > block.start))
 
     def raw(self, rows: pl.DataFrame) -> Floats:
@@ -111,6 +115,15 @@ class Layout:
     def where(self, names: Collection[str]) -> npt.NDArray[np.bool_]:
         """(width,) whether a column belongs to one of these features."""
         return np.concatenate([np.full(b.stop - b.start, b.feature.name in names) for b in self.blocks])
+
+
+def _seen(values: pl.Series, feature: Feature) -> tuple[float, float]:
+    """The least and the greatest known value of a line, to the hundredth below and above: tables are read by people."""
+    known = values.drop_nulls() if feature.basis.kind == "line" else values.head(0)
+    if not len(known):
+        return -np.inf, np.inf
+    numbers = known.cast(pl.Float64).to_numpy()
+    return float(np.floor(100 * numbers.min()) / 100), float(np.ceil(100 * numbers.max()) / 100)
 
 
 def _frequent(values: pl.Series) -> tuple[str, ...]:

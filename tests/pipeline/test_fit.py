@@ -173,6 +173,19 @@ def test_the_tables_are_the_fit(target: str) -> None:
     assert card.log_odds(columns(labelled)) == pytest.approx(direct, abs=1e-9)
 
 
+def test_beyond_what_was_seen_a_line_is_flat() -> None:
+    """Few accounts make the last stretch steep; how it would go on, nobody has seen."""
+    frame, name = small(), "effort_mean_90d"  # knots at 1, 2 and 4; the expert has no table of it
+    y = frame["y_churn"].to_numpy()
+    cut = frame.with_columns(pl.Series(name, np.where(y == 1, 2.5, 1.5) + np.linspace(-0.243, 0.237, len(y))))
+    prepared = fit.Material.of(cut, "churn", expert.load()).prepare()
+    (term,) = (t for t in fit.scorecard(prepared, fit.path(prepared, (0.4,))[0]).terms if t.feature == name)
+    assert term.knots == (1.0, 1.25, 2.0, 2.74, 4.0)
+    assert term.values[0] == pytest.approx(term.values[1])
+    assert term.values[3] > term.values[2] > term.values[1]
+    assert term.values[4] == pytest.approx(term.values[3])
+
+
 def test_rare_texts_are_served_as_they_were_fitted() -> None:
     """A text too rare for a column of its own is scored by the tables as by the fit."""
     rows = small().with_columns(
