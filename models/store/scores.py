@@ -6,7 +6,7 @@ speaks for an account now, so reading it is two look-ups by primary key however 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -23,7 +23,7 @@ from models.store.engine import writing
 from models.store.erased import without
 from models.store.history import account_ranges, within
 from models.store.tables import feature_layouts, latest_scores, scores
-from models.store.types import schema
+from models.store.types import MICROSECOND, schema
 from models.webhooks.events import band_changed
 
 #: What `save_scores` takes, column -> type; the rest of the table it fills in itself.
@@ -31,6 +31,8 @@ FILLED = ("run_id", "computed_at", "layout_id", "features")
 SCORE_SCHEMA = {name: dtype for name, dtype in schema(scores).items() if name not in FILLED}
 
 BATCH_ROWS = 20_000
+#: Clocks of several machines differ; what lies further ahead was made by a clock that was wrong.
+AHEAD = timedelta(days=1)
 
 _layouts: dict[str, Layout] = {}
 """Layouts seen by this process. An id stands for the names it was made of, so an entry never goes stale."""
@@ -59,8 +61,8 @@ def save_scores(
     is replaced. `features` (None: not kept) is what `models.features.compute` gave, one row per row of `frame`
     by account_id and as_of. `run_id`: the run they belong to; None: scored on the arrival of new facts.
     An account's latest score is the one with the latest as_of, of those the one computed last; with `instead` this one,
-    for what was said of a later moment rested on a feed that had fallen silent. Raises `ContractError` for a missing
-    column.
+    for what was said of a later moment rested on a feed that had fallen silent. One as of a day to come gives way.
+    Raises `ContractError` for a missing column.
     """
     missing = [name for name in SCORE_SCHEMA if name not in frame.columns]
     if missing:
@@ -245,8 +247,14 @@ def _replace(conn: Connection, rows: pl.DataFrame, *, instead: bool) -> None:
 
 
 def _later(new: Any, old: Any) -> sa.ColumnElement[bool]:
-    """Whether a new row speaks of a later moment than the one that is there, or of the same one more recently."""
-    return sa.or_(new.as_of > old.as_of, sa.and_(new.as_of == old.as_of, new.computed_at >= old.computed_at))
+    """Whether a new row speaks of a later moment than the one that is there, or of the same one more recently; or the
+    one there of a day that has not come, as it does once a clock that was ahead is set right."""
+    of_old, made = (sa.type_coerce(moment, sa.BigInteger) for moment in (old.as_of, new.computed_at))
+    return sa.or_(
+        new.as_of > old.as_of,
+        sa.and_(new.as_of == old.as_of, new.computed_at >= old.computed_at),
+        of_old > made + AHEAD // MICROSECOND,
+    )
 
 
 #: Staged rows that will change an account's band, as `models.webhooks.events.band_changed` takes them.

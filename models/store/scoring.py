@@ -338,10 +338,10 @@ def _health_at(model: ChurnModel, p_churn: pl.Series) -> pl.Series:
 
 
 def _older(as_of: datetime, computed_at: datetime) -> sa.ColumnElement[bool]:
-    """Latest scores that a run as of this moment did not renew."""
+    """Latest scores that a run as of this moment did not renew, those as of a day to come included."""
     columns = latest_scores.c
     same = (columns.as_of == as_of) & (columns.computed_at < computed_at)
-    return (columns.as_of < as_of) | same
+    return (columns.as_of < as_of) | same | (columns.as_of > computed_at + scores.AHEAD)
 
 
 def _forget(engine: Engine, which: sa.ColumnElement[bool]) -> None:

@@ -36,7 +36,7 @@ def filled(store):
 
 
 def score(engine, made, as_of=NOW, **options):
-    return scoring.score_store(engine, made, as_of, who="test", clock=lambda: as_of, **{**EUR, **options})
+    return scoring.score_store(engine, made, as_of, who="test", **{"clock": lambda: as_of, **EUR, **options})
 
 
 def test_a_run_is_the_scoring_of_the_history(filled, made):
@@ -114,7 +114,7 @@ def test_who_is_scored_no_longer_loses_the_score(filled, made):
 
 def test_a_run_about_the_past_leaves_later_scores_alone(filled, made):
     score(filled, made)
-    score(filled, made, day(40))
+    score(filled, made, day(40), clock=lambda: NOW)
     with filled.connect() as conn:
         assert latest(conn, "slipping").values["as_of"] == NOW
         assert current(conn).as_of == day(40), "who asks for a list of then gets it"

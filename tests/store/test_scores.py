@@ -46,6 +46,19 @@ def test_a_score_may_come_without_features(store: Engine) -> None:
         assert latest(conn, "alice").features == {}
 
 
+def test_what_a_clock_that_was_ahead_has_said_gives_way_once_it_is_right(store: Engine) -> None:
+    ahead = T + 400 * DAY
+    for as_of, made in ((T, T), (ahead, ahead), (T + HOUR, T + HOUR), (T, T + 2 * HOUR)):
+        save_scores(store, scores(["alice"], as_of), None, computed_at=made)
+    with store.connect() as conn:
+        assert latest(conn, "alice").values["as_of"] == T + HOUR
+    a_little = T + HOUR * 5
+    save_scores(store, scores(["alice"], a_little), None, computed_at=a_little)
+    save_scores(store, scores(["alice"], T + HOUR * 4), None, computed_at=T + HOUR * 4)
+    with store.connect() as conn:
+        assert latest(conn, "alice").values["as_of"] == a_little, "clocks of several machines differ"
+
+
 def test_an_account_without_a_score_is_said_to_have_none(store: Engine) -> None:
     with store.connect() as conn, pytest.raises(NotScored, match="'alice' has no score yet"):
         latest(conn, "alice")
