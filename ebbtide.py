@@ -93,7 +93,9 @@ def demo(accounts: int, port: int, folder: str, serve: bool) -> None:
     key = _step("keys", "create", "--name", "demo", "--scope", "read", "--scope", "write", capture=True).split()[-1]
     click.echo(_CALLS.format(port=port, key=key, account=_first_listed()))
     if serve:
-        _step("serve", "--port", str(port))
+        _show("serve", "--port", str(port))
+        # In this process's place, as the server itself: whatever ends the demo ends the service.
+        os.execv(sys.executable, [sys.executable, "-m", "ebbtide", "serve", "--port", str(port)])  # noqa: S606
 
 
 _CALLS = """
@@ -109,12 +111,17 @@ curl -s -H "Authorization: Bearer $EBBTIDE_KEY" -H 'Content-Type: application/js
 
 def _step(*args: str, capture: bool = False) -> str:
     """Run one of our own commands as a user would, showing it."""
-    click.secho(f"\n$ ebbtide {shlex.join(args)}", bold=True)
+    _show(*args)
     kept = subprocess.PIPE if capture else None
     done = subprocess.run([sys.executable, "-m", "ebbtide", *args], stdout=kept, text=True, check=False)  # noqa: S603
     if done.returncode:
         sys.exit(done.returncode)
     return done.stdout or ""
+
+
+def _show(*args: str) -> None:
+    click.secho(f"\n$ ebbtide {shlex.join(args)}", bold=True)
+    sys.stdout.flush()  # before others write there
 
 
 def _first_listed() -> str:
