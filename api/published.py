@@ -71,7 +71,9 @@ class Lists:
         self._store = store
         self.pages = Pages()
         self._seen: dict[Hashable, tuple[float, RiskList]] = {}
-        self._last_erasure = 0
+        #: The latest erasure that was seen. It belongs into what a page is kept under: one that was being written when
+        #: somebody was erased is put away after all others were let go of.
+        self.last_erasure = 0
 
     def current(self, kind: str) -> RiskList:
         """The list readers see. Raises `UnknownList`."""
@@ -88,9 +90,9 @@ class Lists:
         self._seen.pop(name, None)
         found = look()
         last = self._store.last_erasure()
-        if last != self._last_erasure:
+        if last != self.last_erasure:
+            self.last_erasure = last
             self.pages.clear()
-            self._last_erasure = last
         if len(self._seen) >= _MOST:
             self._seen.clear()
         self._seen[name] = (time.monotonic() + seconds, found)

@@ -175,7 +175,7 @@ def page_of(service: Service, question: Question, position: Position, path: str)
         return linked(Response(fresh.content, content_type=JSON), fresh.following)
     asked = (
         *(position.found.list_id, question.rank_by, question.filters, position.after, question.limit),
-        *(question.fields, path, service.overrides.version()),
+        *(question.fields, path, service.overrides.version(), service.lists.last_erasure),
     )
     page = service.lists.pages.get(asked)
     if page is None:

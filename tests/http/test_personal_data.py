@@ -75,6 +75,23 @@ def test_an_erased_account_is_gone_from_every_answer(told, monkeypatch):
     assert body["pseudonym"] in [entry["account_id"] for entry in after]
 
 
+def test_a_page_that_was_being_written_meanwhile_is_not_kept(told, monkeypatch):
+    monkeypatch.setattr(published, "CURRENT_SECONDS", 0.0)
+    store, path = told.app.extensions["ebbtide"].store, "/v1/risk-lists/silent"
+    working = store.page
+
+    def slowly(*asked):
+        rows = working(*asked)
+        monkeypatch.setattr(store, "page", working)
+        assert delete(told, f"{ACCOUNT}/personal-data").status_code == 200
+        assert "slipping" not in told.get(path).get_data(as_text=True)
+        return rows
+
+    monkeypatch.setattr(store, "page", slowly)
+    assert "slipping" in told.get(path).get_data(as_text=True), "as it was when it was asked for"
+    assert "slipping" not in told.get(path).get_data(as_text=True)
+
+
 def test_a_list_is_graded_with_what_became_of_the_erased_unknown(told):
     issued = told.post("/v1/risk-lists", {"capacity": 3}).json["list"]
     listed = told.get(f"/v1/risk-lists/{issued['list_id']}").json["entries"]
