@@ -68,7 +68,8 @@ def _single(model: ChurnModel, report: Mapping[str, Any]) -> Iterator[tuple[str,
         if found.get("by_month", {}).get("months"):
             yield "months", _months(found["by_month"])
     for target, collected in (report.get("terms") or {}).items():
-        yield f"weights_{target}", _weights(model, collected["terms"], target)
+        if collected["terms"]:  # a table without a signal leaves a scorecard that is a base alone
+            yield f"weights_{target}", _weights(model, collected["terms"], target)
 
 
 def _drawn(ax: Axes, name: str, title: str, told: str, caption: str = "") -> Figure:

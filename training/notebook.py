@@ -196,7 +196,7 @@ class Run:
     def weights(self, target: Target = "silent", ax: Axes | None = None, *, most: int = 15) -> Axes:
         """Which terms move the scores most."""
         terms = ((self.report.get("terms") or {}).get(target) or {}).get("terms")
-        if not terms:
+        if terms is None:
             raise ContractError("This model was stored without the weights of its terms; train it again to see them.")
         ranked = sorted(((name, entry["weight"]) for name, entry in terms.items()), key=lambda row: -row[1])
         return plots.weights(ranked[:most], ax, target=target)

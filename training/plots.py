@@ -192,7 +192,7 @@ def _instant(value: datetime | str) -> datetime:
 
 def weights(rows: Sequence[tuple[str, float]], ax: Axes | None = None, *, target: str = "churn") -> Axes:
     """What moves the score most: label and mean absolute log-odds, the largest first."""
-    ax = axes(ax, height=0.85 + 0.24 * len(rows), left=0.5)
+    ax = axes(ax, height=0.85 + 0.24 * max(len(rows), 1), left=0.5)
     labels, values = [label for label, _ in rows], [value for _, value in rows]
     ax.barh(range(len(rows)), values, color=COLOURS[target], height=0.62, alpha=0.85)
     ax.set_yticks(range(len(rows)), [cut(label) for label in labels], color=INK)

@@ -139,6 +139,14 @@ def small(trained: Trained) -> ChurnModel:
     return replace(trained.model, **cards)
 
 
+def test_a_model_that_is_a_base_alone_has_a_page_and_a_drawing(small: ChurnModel) -> None:
+    """What a table without a signal leaves: no column moves anybody."""
+    nothing = {target: replace(card, terms=()) for target, card in cards_of(small).items()}
+    run = Run(replace(small, **nothing), BARE | {"terms": {"churn": {"rows": 900, "terms": {}}}})
+    assert "No term moves any account." in unescape(run.page())
+    assert len(run.weights("churn").patches) == 0
+
+
 BARE = {"phase": "P3", "cutoff": None, "verdicts": ["Nothing is known."], "metrics": None}
 
 

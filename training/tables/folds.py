@@ -41,7 +41,7 @@ class Fold:
 
 def folds(y: npt.NDArray[np.float64], groups: Rows, moments: pl.Series, horizon_days: int, seed: int) -> list[Fold]:
     """The folds. Raises `TooFewLabels` where no fold could learn from enough rows of either outcome."""
-    timed = not moments.has_nulls() and moments.n_unique() > 1
+    timed = is_timed(moments)
     made = _forward(groups, moments, timedelta(days=horizon_days), seed) if timed else _random(groups, seed)
     usable = [fold for fold in made if len(fold.test) and _enough(y[fold.train])]
     if not usable:
@@ -52,6 +52,11 @@ def folds(y: npt.NDArray[np.float64], groups: Rows, moments: pl.Series, horizon_
         )
         raise TooFewLabels(f"No fold has {LEAST} rows of either outcome to learn from; {way}.")
     return usable
+
+
+def is_timed(moments: pl.Series) -> bool:
+    """Whether rows of these moments are tested forward in time."""
+    return not moments.has_nulls() and moments.n_unique() > 1
 
 
 def _enough(y: npt.NDArray[np.float64]) -> bool:

@@ -36,7 +36,7 @@ from training.fingerprint import content_hash
 from training.metrics import evaluate
 from training.previous import Previous
 from training.tables import previous
-from training.tables.folds import Fold, folds
+from training.tables.folds import Fold, folds, is_timed
 from training.tables.infer import Inferred
 from training.tables.read import Names, Table, load, table
 from training.tables.rivals import rivals
@@ -239,18 +239,13 @@ def _out_of_fold(
     found = {name: np.concatenate([part[name] for part in parts])[order] for name in ("z", *RIVALS)}
     rows, z = where[order], found.pop("z")
     calibrated = None
-    if _timed(made):
+    if is_timed(made.moments):
         block = np.concatenate([np.full(len(fold.test), fold.block) for fold in cut])[order]
         before = {fold.block: fold.told for fold in cut}
         nobody = np.full(len(rows), None, dtype=object)
         calibrated = calibrate(Forward(z, made.y[rows], made.groups[rows], nobody, block, before))
         z = calibrated.z
     return _OutOfFold(rows, {"p": expit(z), **found}, calibrated)
-
-
-def _timed(made: Table) -> bool:
-    """Whether the test goes forward in time."""
-    return not made.moments.has_nulls() and made.moments.n_unique() > 1
 
 
 def _tested_rows(made: Table, tested: npt.NDArray[np.intp], predicted: dict[str, Floats]) -> pl.DataFrame:
@@ -287,7 +282,7 @@ def _report(made: Table, names: Names, evaluated: dict[str, Any], checked: dict[
                 for c in made.inferred
             ],
             "folds": fits,
-            "tested": "forward in time" if _timed(made) else "random groups",
+            "tested": "forward in time" if is_timed(made.moments) else "random groups",
         },
         "leakage": checked,
         "metrics": {"churn": evaluated},
