@@ -1,5 +1,6 @@
 """Bringing the database's tables to this version of the product, and refusing to run on others."""
 
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -61,8 +62,9 @@ def revision(conn: Connection) -> str | None:
     return MigrationContext.configure(conn).get_current_revision()
 
 
+@cache
 def head() -> str:
-    """The schema this code needs."""
+    """The schema this code needs; told by the scripts beside it, which stay as they are while it runs."""
     found = ScriptDirectory.from_config(_config()).get_current_head()
     if found is None:
         raise StoreError(f"No migrations were installed in {MIGRATIONS.name}; install the product again.")
