@@ -29,7 +29,13 @@ _WHY = "trained and promoted in one go"
 
 
 @click.command()
-@click.option("--accounts", type=click.IntRange(1, 2_000_000), default=2000, show_default=True)
+@click.option(
+    "--accounts",
+    type=click.IntRange(1, 2_000_000),
+    default=2000,
+    show_default=True,
+    help="Customers at the start; about as many join as leave, so more are written.",
+)
 @click.option("--weeks", type=click.IntRange(1, 1000), default=143, show_default=True)
 @click.option("--world", type=click.Choice(["null", "default", "strong"]), default="default", show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
