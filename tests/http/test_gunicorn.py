@@ -185,14 +185,26 @@ def test_processes_count_together_and_write_together(databases, root, model_stor
     assert "pid" not in text
 
 
-def test_what_never_becomes_a_request_is_refused_in_the_one_shape(databases, root, tmp_path):
+@contextmanager
+def keyed(databases):
+    """The address of a new store, and a key to it."""
     from models.store.engine import connect
 
     with databases.address("sqlite") as url:
         engine = connect(url)
         key = make_keys(engine)["admin"]
         engine.dispose()
-        head = f"POST /v1/accounts HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
+        yield url, key
+
+
+def head_of(key: str) -> str:
+    """A write as it begins on the wire."""
+    return f"POST /v1/accounts HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
+
+
+def test_what_never_becomes_a_request_is_refused_in_the_one_shape(databases, root, tmp_path):
+    with keyed(databases) as (url, key):
+        head = head_of(key)
         door = "POST /v1/inbound/zendesk HTTP/1.1\r\nHost: x\r\n"
         with gunicorn(url, root, tmp_path, EBBTIDE_ZENDESK_SECRETS="s") as port:
             for sent, status, code in (
@@ -212,13 +224,8 @@ def test_what_never_becomes_a_request_is_refused_in_the_one_shape(databases, roo
 
 
 def test_connections_that_say_nothing_or_stall_hold_up_nobody(databases, root, tmp_path):
-    from models.store.engine import connect
-
-    with databases.address("sqlite") as url:
-        engine = connect(url)
-        key = make_keys(engine)["admin"]
-        engine.dispose()
-        head = f"POST /v1/accounts HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
+    with keyed(databases) as (url, key):
+        head = head_of(key)
         body = f"{head}Content-Length: 100\r\n\r\n{{"
         with gunicorn(url, root, tmp_path, keepalive=1) as port:
             # they come in rounds of as many as a process has threads, however the processes share them out
